@@ -1,0 +1,1 @@
+"""The HTTP application: authentication, each domain's routes, the OpenAPI document, the page."""

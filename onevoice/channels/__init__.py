@@ -1,0 +1,1 @@
+"""How a message leaves and how news of it comes back: the adapter protocol and one file per provider."""

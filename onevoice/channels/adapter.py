@@ -1,0 +1,129 @@
+"""The protocol between OneVoice and a provider. Plain values in, plain values out.
+
+An adapter knows no journey, no database and no warehouse. To add a channel: write a class with these methods and
+name it in an entry point of the group `onevoice.channels`; a table `[channels.NAME]` with `adapter = "..."` uses it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from importlib.metadata import entry_points
+from typing import Any, Protocol
+
+from onevoice.kernel.errors import ConfigurationError
+
+
+@dataclass(frozen=True)
+class OutboundMessage:
+    """One message to one address, rendered.
+
+    `content` is what the channel's template gives: e-mail `subject`, `html`, `text`; push `title`, `body`, `link`;
+    SMS `text`. `id` is the message's id everywhere (hand it to the provider as reference where it takes one).
+    """
+
+    id: str
+    channel: str
+    address: str
+    content: Mapping[str, str]
+    unsubscribe_url: str = ""
+
+
+class Status(StrEnum):
+    """What became of an attempt."""
+
+    ACCEPTED = "accepted"  # the provider has it
+    FAILED = "failed"  # it never will be: bad address, refused content
+    RETRY = "retry"  # surely not sent; try again after `retry_after_seconds`
+    IN_DOUBT = "in_doubt"  # the call was cut off: it may have been sent; never repeated for marketing
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The answer to one attempt."""
+
+    status: Status
+    provider_id: str = ""
+    error_code: str = ""
+    error: str = ""
+    retry_after_seconds: float = 0.0
+    address_is_dead: bool = False  # suppress the address on this channel
+
+
+class News(StrEnum):
+    """What a provider tells later about a message, or what its reader did. In rank order; see delivery.statuses."""
+
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    BOUNCED = "bounced"
+    OPENED = "opened"
+    CLICKED = "clicked"
+    COMPLAINED = "complained"
+    UNSUBSCRIBED = "unsubscribed"
+
+
+@dataclass(frozen=True)
+class MessageNews:
+    """One piece of news about one message; comes late, twice and out of order."""
+
+    message_id: str
+    news: News
+    occurred_at: datetime
+    provider_event_id: str  # makes a repetition recognisable
+    error_code: str = ""
+    raw: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class WebhookRequest:
+    """A provider's call to us, as it came; `url` is the public one (signatures cover it)."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]  # names in lower case
+    body: bytes
+    received_at: datetime
+
+
+class ChannelAdapter(Protocol):
+    """What a provider's file implements. Made with its settings' table as keyword arguments, all strings or numbers."""
+
+    channel: str  # email, sms, push, ...
+    price: Decimal  # of one message (or one SMS part), in the account's currency
+
+    async def open(self) -> None:
+        """Makes ready: connections, credentials. Called once, in the event loop that will send."""
+        ...
+
+    async def send(self, message: OutboundMessage) -> Outcome:
+        """Tries once. Never raises for what the provider does: every answer and every cut is an Outcome."""
+        ...
+
+    async def close(self) -> None:
+        """Gives back what `open` took."""
+        ...
+
+    def news(self, request: WebhookRequest) -> list[MessageNews]:
+        """Reads a webhook. Raises onevoice.kernel.errors.Unauthorized where its signature is wrong."""
+        ...
+
+    def parts(self, content: Mapping[str, str]) -> int:
+        """How many units of `price` the content costs (SMS segments; else 1)."""
+        ...
+
+
+def build(settings: Mapping[str, Any], channel: str) -> ChannelAdapter:
+    """The adapter of `[channels.CHANNEL]`. Raises ConfigurationError naming what is wrong."""
+    options = dict(settings)
+    name = options.pop("adapter", None)
+    found = {point.name: point for point in entry_points(group="onevoice.channels")}
+    if name not in found:
+        raise ConfigurationError(f"channels.{channel}: adapter is {name!r}; installed are {', '.join(sorted(found))}")
+    try:
+        adapter: ChannelAdapter = found[name].load()(**options)
+    except TypeError as error:
+        raise ConfigurationError(f"channels.{channel} ({name}): {error}") from error
+    if adapter.channel != channel:
+        raise ConfigurationError(f"channels.{channel}: adapter {name} serves {adapter.channel}, not {channel}")
+    return adapter

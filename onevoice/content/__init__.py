@@ -1,0 +1,1 @@
+"""What is said: templates per channel and locale, compiled when saved, rendered when sent."""

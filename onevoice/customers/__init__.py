@@ -1,0 +1,1 @@
+"""One customer from many identifiers: links, profiles, addresses, consent, suppression."""

@@ -1,0 +1,96 @@
+"""Warehouse tables of the customers.
+
+A fact keeps the identifier it came with (`identifier_id`, never changed) and beside it `customer_id`, a projection
+through `identifiers` that is written anew when links come or go. A customer's id is the id of the first of its
+identifiers (see `identity.py`), so a fact made about a customer carries that id as its identifier.
+"""
+
+from onevoice.warehouse import Facts
+
+IDENTITY_LINKS = Facts(
+    "identity_links",
+    {
+        "link_id": "!string",  # fact_id of event and both ends
+        "left_id": "!int64",
+        "right_id": "!int64",
+        "kind": "!string",  # identify (anonymous id seen with a user id), external (context.externalIds), alias
+        "trust": "!string",  # proven, claimed, device
+        "source_id": "!int64",
+        "event_id": "!string",
+        "linked_at": "!timestamp(6)",
+    },
+    ("left_id",),
+)
+
+IDENTIFIERS = Facts(
+    "identifiers",
+    {
+        "identifier_id": "!int64",
+        "namespace": "!string",  # user_id, anonymous_id, loyalty_card, ...
+        "value": "!string",
+        "customer_id": "!int64",
+        "first_seen_at": "!timestamp(6)",
+    },
+    ("identifier_id",),
+)
+
+TRAITS = Facts(
+    "traits",  # the newest value by event time, per identifier and name
+    {
+        "identifier_id": "!int64",
+        "customer_id": "!int64",
+        "name": "!string",
+        "value": "string",  # JSON; null: the trait was deleted
+        "occurred_at": "!timestamp(6)",
+        "event_id": "!string",
+    },
+    ("identifier_id", "name"),
+)
+
+PROFILES = Facts(
+    "profiles",  # one row per customer, made from traits
+    {
+        "customer_id": "!int64",
+        "first_name": "string",
+        "last_name": "string",
+        "locale": "!string",  # one of kernel.locales
+        "time_zone": "!string",  # IANA name
+        "country": "string",  # ISO 3166 alpha-2
+        "traits": "!string",  # JSON object of all current traits
+        "first_seen_at": "!timestamp(6)",
+    },
+    ("customer_id",),
+)
+
+ADDRESSES = Facts(
+    "addresses",  # where a customer can be reached: the newest address per customer and channel
+    {
+        "customer_id": "!int64",
+        "channel": "!string",
+        "address": "!string",
+        "address_hash": "!string",  # salted, see suppression.py
+        "updated_at": "!timestamp(6)",
+    },
+    ("customer_id",),
+)
+
+CONSENTS = Facts(
+    "consents",  # the newest state per identifier, channel and topic; the ledger itself is in the database
+    {
+        "identifier_id": "!int64",
+        "customer_id": "!int64",
+        "channel": "!string",
+        "topic": "!string",
+        "state": "!string",  # granted, denied, withdrawn
+        "occurred_at": "!timestamp(6)",
+    },
+    ("identifier_id",),
+)
+
+SUPPRESSIONS = Facts(
+    "suppressions",
+    {"channel": "!string", "address_hash": "!string", "reason": "!string", "suppressed_at": "!timestamp(6)"},
+    ("address_hash",),
+)
+
+TABLES = (IDENTITY_LINKS, IDENTIFIERS, TRAITS, PROFILES, ADDRESSES, CONSENTS, SUPPRESSIONS)

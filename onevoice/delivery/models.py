@@ -1,0 +1,59 @@
+"""Database tables of delivery: the queue of messages, the links they carry, the hand-off's watermark."""
+
+from sqlalchemy import BigInteger, Column, DateTime, Identity, Index, Integer, Numeric, SmallInteger, Table, Text, Uuid, text
+from sqlalchemy.dialects.postgresql import JSONB
+
+from onevoice.database import metadata
+
+message = Table(
+    "message",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("number", BigInteger, Identity(always=True, cache=100), nullable=False, unique=True),  # in links, short
+    Column("journey", Text, nullable=False),
+    Column("step", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("identifier_id", BigInteger, nullable=False),  # the customer, as known when planned
+    Column("address", Text, nullable=False),
+    Column("template", Text, nullable=False),
+    Column("template_version", Integer, nullable=False),
+    Column("locale", Text, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("variables", JSONB, nullable=False),  # frozen when planned
+    Column("transactional", SmallInteger, nullable=False, server_default=text("0")),  # 1: before all others
+    Column("not_before", DateTime(timezone=True), nullable=False),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    # queued → sending → accepted | failed | in_doubt; queued → skipped (with the reason in error_code)
+    Column("state", Text, nullable=False, server_default=text("'queued'")),
+    Column("attempts", SmallInteger, nullable=False, server_default=text("0")),
+    Column("worker", Text),  # who has it, while sending
+    Column("attempted_at", DateTime(timezone=True)),  # written before the call
+    Column("settled_at", DateTime(timezone=True)),
+    Column("provider_id", Text),
+    Column("error_code", Text),
+    Column("error", Text),
+    Column("cost", Numeric(18, 4)),
+    Index("ix_message_queue", "transactional", "not_before", postgresql_where=text("state = 'queued'")),
+    Index("ix_message_sending", "worker", postgresql_where=text("state = 'sending'")),
+)
+
+worker = Table(
+    "worker",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("heartbeat_at", DateTime(timezone=True), nullable=False),
+)
+
+link = Table(
+    "link",  # a link's target; a tracking token carries the id, so a token can lead nowhere else
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("url", Text, nullable=False),
+)
+
+handoff = Table(
+    "handoff",  # watermark: the last tick whose messages have been queued
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+)

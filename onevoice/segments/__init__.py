@@ -1,0 +1,1 @@
+"""Who: condition trees, compiled to Ibis, recomputed as often as needed."""

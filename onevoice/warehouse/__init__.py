@@ -1,0 +1,222 @@
+"""The warehouse: columnar tables reached through Ibis, on DuckDB (default) or chDB, ClickHouse's engine in the process.
+
+Tables are declared beside their domain (`facts.py`). Timestamps are naive UTC, money is decimal(18, 4), ids are
+int64 (identifiers, customers) or text (facts). One process owns a DuckDB file; the engine is that process.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ibis
+import ibis.expr.datatypes as dt
+import ibis.expr.types as ir
+import pyarrow as pa
+
+from onevoice.kernel.errors import ConfigurationError
+
+MONEY = "decimal(18, 4)"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """One warehouse table: its name, its columns (Ibis types; `!` marks a column never null), its sort key."""
+
+    name: str
+    columns: Mapping[str, str]
+    order_by: tuple[str, ...]
+
+    @property
+    def schema(self) -> ibis.Schema:
+        return ibis.schema(dict(self.columns))
+
+    def arrow(self, rows: Mapping[str, Sequence[object]]) -> pa.Table:
+        """Columns of Python values as an Arrow table of this table's types."""
+        schema = self.schema.to_pyarrow()
+        return pa.table({field.name: pa.array(rows[field.name], field.type) for field in schema}, schema=schema)
+
+
+class Warehouse:
+    """One connection to the warehouse. Not for use by two threads at once: take a `reader()` for the other.
+
+    Ibis is the language and the compiler; the SQL it gives is run by the store's own client. Small data comes in by
+    `stage`, never by `ibis.memtable`, which not every store takes.
+    """
+
+    def __init__(self, backend: ibis.BaseBackend) -> None:
+        self.backend = backend
+        self.is_duckdb = backend.name == "duckdb"
+
+    # -- reading
+
+    def table(self, facts: Facts) -> ir.Table:
+        """The table as an Ibis expression."""
+        return ibis.table(facts.schema, name=facts.name)
+
+    def compiled(self, expression: ir.Expr) -> str:
+        """The expression as SQL of this store. Costs milliseconds: compile once, run often."""
+        return str(self.backend.compile(expression))
+
+    def read(self, expression: ir.Table) -> pa.Table:
+        """The expression's rows as an Arrow table."""
+        if self.is_duckdb:
+            return self.backend.con.sql(self.compiled(expression)).to_arrow_table()
+        return self.backend.to_pyarrow(expression)
+
+    def rows(self, expression: ir.Table) -> list[dict[str, Any]]:
+        """The expression's rows as dictionaries; for small results."""
+        return self.read(expression).to_pylist()  # type: ignore[no-any-return]  # pyarrow is untyped
+
+    def count(self, expression: ir.Table) -> int:
+        """How many rows the expression has."""
+        return int(self.rows(expression.aggregate(n=expression.count()))[0]["n"])
+
+    def reader(self) -> "Warehouse":
+        """A second view of the same data for another thread; sees what has been committed."""
+        if not self.is_duckdb:
+            return self
+        return Warehouse(ibis.duckdb.from_connection(self.backend.con.cursor()))
+
+    # -- writing
+
+    def execute(self, sql: str) -> None:
+        """Runs a statement of this store's own SQL."""
+        if self.is_duckdb:
+            self.backend.con.execute(sql)
+        else:
+            self.backend.raw_sql(sql)
+
+    def create(self, tables: Sequence[Facts]) -> None:
+        """Creates what is missing and adds columns that are new; nothing is dropped."""
+        for facts in tables:
+            columns = {name: self._native(kind) for name, kind in facts.columns.items()}
+            definition = ", ".join(f"{name} {kind}" for name, kind in columns.items())
+            engine = "" if self.is_duckdb else f" ENGINE = MergeTree ORDER BY ({', '.join(facts.order_by)})"
+            self.execute(f"CREATE TABLE IF NOT EXISTS {facts.name} ({definition}){engine}")
+            for name, kind in columns.items():
+                # A column added later is null in the rows that are there.
+                self.execute(f"ALTER TABLE {facts.name} ADD COLUMN IF NOT EXISTS {name} {kind.removesuffix(' NOT NULL')}")
+
+    def append(self, facts: Facts, rows: pa.Table | ir.Table) -> None:
+        """Adds rows; columns are matched by name."""
+        if isinstance(rows, pa.Table):
+            if rows.num_rows == 0:
+                return
+            if not self.is_duckdb:
+                self.backend.con.insert_arrow(facts.name, rows.select(list(facts.columns)))
+                return
+            self.backend.con.register("_incoming", rows)
+            source = "SELECT * FROM _incoming"
+        else:
+            source = self.compiled(rows.select(*facts.columns))
+        names = ", ".join(facts.columns)
+        self.execute(f"INSERT INTO {facts.name} ({names}) SELECT {names} FROM ({source})")  # noqa: S608 - names are ours
+        if isinstance(rows, pa.Table):
+            self.backend.con.unregister("_incoming")
+
+    def replace(self, facts: Facts, keys: Sequence[str], rows: pa.Table | ir.Table) -> None:
+        """Removes the rows that share `keys` with the new ones, then adds the new ones. Twice is once."""
+        staged = self.stage(f"new_{facts.name}", rows)
+        self.delete(facts, staged.select(*keys).distinct())
+        self.append(facts, staged)
+        self.drop(f"new_{facts.name}")
+
+    def delete(self, facts: Facts, keys: ir.Table) -> None:
+        """Removes the rows whose key columns (those of `keys`) equal a row of `keys`."""
+        columns = ", ".join(keys.columns)
+        row = f"({columns})" if len(keys.columns) > 1 else columns
+        setting = "" if self.is_duckdb else " SETTINGS lightweight_deletes_sync = 2"
+        self.execute(f"DELETE FROM {facts.name} WHERE {row} IN ({self.compiled(keys)}){setting}")  # noqa: S608
+
+    def stage(self, name: str, rows: pa.Table | ir.Table) -> ir.Table:
+        """Puts rows into a scratch table `name` (replaced if there) and returns it as an expression."""
+        if isinstance(rows, pa.Table):
+            schema = ibis.Schema.from_pyarrow(rows.schema)
+            if self.is_duckdb:
+                self.backend.con.register("_incoming", rows)
+                self.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM _incoming")  # noqa: S608
+                self.backend.con.unregister("_incoming")
+            else:
+                columns = ", ".join(f"{column} {self._native(kind)}" for column, kind in schema.items())
+                self.drop(name)
+                self.execute(f"CREATE TABLE {name} ({columns}) ENGINE = Memory")
+                if rows.num_rows:
+                    self.backend.con.insert_arrow(name, rows)
+        else:
+            schema = rows.schema()
+            if self.is_duckdb:
+                self.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {self.compiled(rows)}")
+            else:
+                self.drop(name)
+                self.execute(f"CREATE TABLE {name} ENGINE = Memory AS {self.compiled(rows)}")
+        return ibis.table(schema, name=name)
+
+    def drop(self, name: str) -> None:
+        """Drops a scratch table."""
+        self.execute(f"DROP TABLE IF EXISTS {name}")
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing, on DuckDB. chDB has no transactions: there a hop is only idempotent, not atomic."""
+        if self.is_duckdb:
+            self.execute("BEGIN")
+        try:
+            yield
+        except BaseException:
+            if self.is_duckdb:
+                self.execute("ROLLBACK")
+            raise
+        if self.is_duckdb:
+            self.execute("COMMIT")
+
+    def close(self) -> None:
+        """Closes the connection; a DuckDB file is then free for another process."""
+        self.backend.con.close()
+
+    def _native(self, kind: str | dt.DataType) -> str:
+        """A column's type in this store's own SQL."""
+        kind = ibis.dtype(kind)
+        name = self.backend.compiler.type_mapper.to_string(kind)
+        return f"{name} NOT NULL" if self.is_duckdb and not kind.nullable else str(name)
+
+
+def connect(url: str) -> Warehouse:
+    """Opens `duckdb://PATH` (empty path: in memory) or `chdb://PATH`.
+
+    Raises ConfigurationError for any other URL, and where another process holds the DuckDB file.
+    """
+    scheme, _, path = url.partition("://")
+    if scheme == "duckdb":
+        if path:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            backend = ibis.duckdb.connect(path or ":memory:")
+        except Exception as error:  # noqa: BLE001 - duckdb.IOException is not exported stably; only locks are handled
+            if "lock" in str(error):
+                raise ConfigurationError(f"Another process holds {path}; stop the running engine first") from error
+            raise
+        return Warehouse(backend)
+    if scheme == "chdb":
+        return Warehouse(ibis.clickhouse.connect(interface="chdb", path=path or ":memory:"))
+    raise ConfigurationError(f"warehouse_url is {url!r}; use duckdb://PATH or chdb://PATH")
+
+
+WATERMARKS = Facts(
+    "watermarks", {"name": "!string", "transaction": "!int64", "sequence": "!int64"}, ("name",)
+)
+"""How far a reader of another store has come; written in the transaction that writes the data."""
+
+
+def watermark(warehouse: Warehouse, name: str) -> tuple[int, int]:
+    """(transaction, sequence) up to which `name` has been read; (0, 0) at first."""
+    marks = warehouse.table(WATERMARKS)
+    found = warehouse.rows(marks.filter(marks.name == name))
+    return (found[0]["transaction"], found[0]["sequence"]) if found else (0, 0)
+
+
+def set_watermark(warehouse: Warehouse, name: str, transaction: int, sequence: int) -> None:
+    """Writes the watermark; call it within the data's transaction."""
+    rows = {"name": [name], "transaction": [transaction], "sequence": [sequence]}
+    warehouse.replace(WATERMARKS, ["name"], WATERMARKS.arrow(rows))

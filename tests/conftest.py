@@ -1,0 +1,99 @@
+"""Real parts for the tests: one PostgreSQL server for the run, an empty migrated database for each test."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import Engine
+
+from onevoice import database, warehouse
+from onevoice.customers.facts import TABLES as CUSTOMERS
+from onevoice.catalog.facts import TABLES as CATALOG
+from onevoice.delivery.facts import TABLES as DELIVERY
+from onevoice.events.facts import TABLES as EVENTS
+from onevoice.journeys.facts import TABLES as JOURNEYS
+from onevoice.kernel.settings import Settings
+from onevoice.segments.facts import TABLES as SEGMENTS
+from onevoice.warehouse import WATERMARKS, Warehouse
+
+NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
+"""The instant at which most tests play."""
+
+ALL_FACTS = (*CUSTOMERS, *CATALOG, *EVENTS, *SEGMENTS, *JOURNEYS, *DELIVERY, WATERMARKS)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The URL of a PostgreSQL server with a migrated database `template_onevoice`; shared by all pytest workers."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+    url = database.url(Settings(data_dir=shared / "server"))
+    with psycopg.connect(url, autocommit=True) as connection:
+        # One pytest worker migrates, the others wait for it.
+        connection.execute("SELECT pg_advisory_lock(1)")
+        found = connection.execute("SELECT 1 FROM pg_database WHERE datname = 'template_onevoice'").fetchone()
+        if not found:
+            connection.execute("CREATE DATABASE template_onevoice")
+            database.migrate(Settings(database_url=_named(url, "template_onevoice")))
+        connection.execute("SELECT pg_advisory_unlock(1)")
+    return url
+
+
+@pytest.fixture
+def settings(server: str, tmp_path: Path) -> Iterator[Settings]:
+    """Settings with an empty migrated database of their own and `tmp_path/data` as data directory."""
+    name = f"test_{uuid.uuid4().hex}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        # Two copies of one template at once are refused; the lock puts them in a row.
+        connection.execute("SELECT pg_advisory_lock(2)")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE template_onevoice STRATEGY file_copy".encode())
+        connection.execute("SELECT pg_advisory_unlock(2)")
+    yield Settings(data_dir=tmp_path / "data", database_url=_named(server, name))
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+@pytest.fixture
+def db(settings: Settings) -> Iterator[Engine]:
+    """An SQLAlchemy engine on the test's database."""
+    engine = database.engine(settings)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def duck() -> Iterator[Warehouse]:
+    """A DuckDB warehouse in memory with all tables."""
+    made = warehouse.connect("duckdb://")
+    made.create(ALL_FACTS)
+    yield made
+    made.close()
+
+
+def chdb(path: Path) -> Warehouse:
+    """A chDB warehouse with all tables, empty. chDB allows one path per process, so its tables are emptied instead."""
+    made = warehouse.connect("chdb://")
+    for facts in ALL_FACTS:
+        made.drop(facts.name)
+    made.create(ALL_FACTS)
+    return made
+
+
+@pytest.fixture(params=["duckdb", "chdb"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Warehouse]:
+    """Both warehouses in turn, each with all tables, empty; for parity tests."""
+    if request.param == "chdb":
+        yield chdb(tmp_path)
+        return
+    made = warehouse.connect("duckdb://")
+    made.create(ALL_FACTS)
+    yield made
+    made.close()
+
+
+def _named(url: str, name: str) -> str:
+    return url.replace("/postgres?", f"/{name}?")

@@ -1,0 +1,41 @@
+"""The inbox is read in order, whole, and never past an open transaction."""
+
+from onevoice.database import inbox
+from onevoice.database.inbox import Entry, Kind
+from sqlalchemy import Engine
+from tests.conftest import NOW
+
+
+def entries(*payloads: bytes) -> list[Entry]:
+    return [Entry(1, Kind.EVENT, NOW, payload) for payload in payloads]
+
+
+def test_an_entry_of_a_transaction_that_commits_late_is_not_passed_over(db: Engine) -> None:
+    with db.connect() as slow, db.connect() as fast, db.connect() as reader:
+        inbox.append(slow, entries(b"slow"))  # takes its transaction id and sequence number first, commits last
+        inbox.append(fast, entries(b"fast"))
+        fast.commit()
+        assert inbox.read(reader, (0, 0), 10) == []
+        reader.commit()
+        slow.commit()
+        assert [entry.payload for *_, entry in inbox.read(reader, (0, 0), 10)] == [b"slow", b"fast"]
+
+
+def test_reading_in_pieces_gives_every_entry_once(db: Engine) -> None:
+    with db.begin() as connection:
+        inbox.append(connection, entries(*(str(i).encode() for i in range(10))))
+    seen, mark = [], (0, 0)
+    with db.connect() as connection:
+        while rows := inbox.read(connection, mark, 3):
+            seen += [int(entry.payload) for *_, entry in rows]
+            mark = rows[-1][:2]
+    assert seen == list(range(10))
+
+
+def test_pruning_keeps_what_is_after_the_watermark(db: Engine) -> None:
+    with db.begin() as connection:
+        inbox.append(connection, entries(b"a", b"b"))
+    with db.begin() as connection:
+        first = inbox.read(connection, (0, 0), 1)
+        inbox.prune(connection, first[0][:2])
+        assert [entry.payload for *_, entry in inbox.read(connection, (0, 0), 9)] == [b"b"]
