@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import Engine
 
 from onevoice import database, warehouse
-from onevoice.customers.facts import TABLES as CUSTOMERS
 from onevoice.catalog.facts import TABLES as CATALOG
+from onevoice.customers.facts import TABLES as CUSTOMERS
 from onevoice.delivery.facts import TABLES as DELIVERY
 from onevoice.events.facts import TABLES as EVENTS
 from onevoice.journeys.facts import TABLES as JOURNEYS

@@ -30,6 +30,7 @@ IDENTIFIERS = Facts(
         "value": "!string",
         "customer_id": "!int64",
         "first_seen_at": "!timestamp(6)",
+        "revision": "!int64",  # the load that wrote the row; publication to the database follows it
     },
     ("identifier_id",),
 )

@@ -29,9 +29,7 @@ inbox = Table(
     # A log, read in the order (transaction, sequence) and only below the oldest open transaction, because a sequence
     # number is taken before its transaction commits. Rows are removed once the warehouse's watermark has passed them.
     metadata,
-    Column(
-        "transaction", BigInteger, nullable=False, server_default=text("(pg_current_xact_id()::text)::bigint")
-    ),
+    Column("transaction", BigInteger, nullable=False, server_default=text("(pg_current_xact_id()::text)::bigint")),
     Column("sequence", BigInteger, Identity(always=True, cache=100), nullable=False),
     Column("source_id", SmallInteger, nullable=False),
     Column("kind", SmallInteger, nullable=False),  # see inbox.py

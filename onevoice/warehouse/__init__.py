@@ -97,7 +97,9 @@ class Warehouse:
             self.execute(f"CREATE TABLE IF NOT EXISTS {facts.name} ({definition}){engine}")
             for name, kind in columns.items():
                 # A column added later is null in the rows that are there.
-                self.execute(f"ALTER TABLE {facts.name} ADD COLUMN IF NOT EXISTS {name} {kind.removesuffix(' NOT NULL')}")
+                self.execute(
+                    f"ALTER TABLE {facts.name} ADD COLUMN IF NOT EXISTS {name} {kind.removesuffix(' NOT NULL')}"
+                )
 
     def append(self, facts: Facts, rows: pa.Table | ir.Table) -> None:
         """Adds rows; columns are matched by name."""
@@ -193,7 +195,7 @@ def connect(url: str) -> Warehouse:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
         try:
             backend = ibis.duckdb.connect(path or ":memory:")
-        except Exception as error:  # noqa: BLE001 - duckdb.IOException is not exported stably; only locks are handled
+        except Exception as error:
             if "lock" in str(error):
                 raise ConfigurationError(f"Another process holds {path}; stop the running engine first") from error
             raise
@@ -203,9 +205,7 @@ def connect(url: str) -> Warehouse:
     raise ConfigurationError(f"warehouse_url is {url!r}; use duckdb://PATH or chdb://PATH")
 
 
-WATERMARKS = Facts(
-    "watermarks", {"name": "!string", "transaction": "!int64", "sequence": "!int64"}, ("name",)
-)
+WATERMARKS = Facts("watermarks", {"name": "!string", "transaction": "!int64", "sequence": "!int64"}, ("name",))
 """How far a reader of another store has come; written in the transaction that writes the data."""
 
 

@@ -1,8 +1,9 @@
 """The inbox is read in order, whole, and never past an open transaction."""
 
+from sqlalchemy import Engine
+
 from onevoice.database import inbox
 from onevoice.database.inbox import Entry, Kind
-from sqlalchemy import Engine
 from tests.conftest import NOW
 
 

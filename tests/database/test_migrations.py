@@ -3,11 +3,12 @@
 import importlib
 from pathlib import Path
 
-import onevoice
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from onevoice import database
 from sqlalchemy import Engine
+
+import onevoice
+from onevoice import database
 
 
 def test_migrated_schema_equals_the_declared_tables(db: Engine) -> None:

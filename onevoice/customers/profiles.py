@@ -1,0 +1,116 @@
+"""Profiles and addresses: projections over the traits that a customer's identifiers brought. The newest by event time wins."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+import ibis
+import ibis.expr.types as ir
+import msgspec
+import phonenumbers
+import pyarrow as pa
+
+from onevoice.customers.facts import ADDRESSES, IDENTIFIERS, PROFILES, TRAITS
+from onevoice.customers.suppression import address_hash
+from onevoice.kernel.locales import LOCALES
+from onevoice.warehouse import Warehouse
+
+ADDRESS_TRAITS = {"email": "email", "phone": "sms", "push_token": "push"}
+"""Which trait is the address of which channel."""
+
+
+def take_traits(warehouse: Warehouse, rows: pa.Table) -> None:
+    """Merges traits (columns of TRAITS) into those held: the newest by event time per identifier and name stays."""
+    if rows.num_rows == 0:
+        return
+    fresh = warehouse.stage("fresh_traits", rows)
+    held = warehouse.table(TRAITS)
+    both = held.semi_join(fresh, "identifier_id").select(*TRAITS.columns).union(fresh.select(*TRAITS.columns))
+    newest = _newest(both, ["identifier_id", "name"], ["occurred_at", "event_id"])
+    warehouse.replace(TRAITS, ["identifier_id", "name"], newest)
+
+
+def rebuild(warehouse: Warehouse, customers: Iterable[int], secret: bytes) -> None:
+    """Writes profile and addresses of the customers anew; those that have no identifier left lose theirs."""
+    ids = pa.table({"customer_id": pa.array(sorted(set(customers)), pa.int64())})
+    if ids.num_rows == 0:
+        return
+    affected = warehouse.stage("affected_customers", ids)
+    identifiers = warehouse.table(IDENTIFIERS).semi_join(affected, "customer_id")
+    traits = warehouse.table(TRAITS).semi_join(affected, "customer_id")
+    current = _newest(traits, ["customer_id", "name"], ["occurred_at", "event_id"])
+    current = warehouse.stage("current_traits", current.filter(current.value.notnull()))
+    warehouse.delete(PROFILES, affected)
+    warehouse.append(PROFILES, _profiles(identifiers, current))
+    warehouse.delete(ADDRESSES, affected)
+    warehouse.append(ADDRESSES, _addresses(warehouse, current, secret))
+
+
+def _newest(rows: ir.Table, key: list[str], by: list[str]) -> ir.Table:
+    ranked = rows.mutate(rank=ibis.row_number().over(group_by=key, order_by=[ibis.desc(rows[column]) for column in by]))
+    return ranked.filter(ranked.rank == 0).drop("rank")
+
+
+def _profiles(identifiers: ir.Table, current: ir.Table) -> ir.Table:
+    customers = identifiers.group_by("customer_id").aggregate(first_seen_at=identifiers.first_seen_at.min())
+    named = current.mutate(text=_text(current.value))
+
+    def first(*names: str) -> ir.StringValue:
+        return ibis.coalesce(*(named.text.max(where=named.name == name) for name in names))
+
+    wide = named.group_by("customer_id").aggregate(
+        first_name=first("first_name", "name"),
+        last_name=first("last_name"),
+        locale=first("locale", "language"),
+        time_zone=first("time_zone", "timezone"),
+        country=first("country"),
+        traits=(ibis.literal('"') + named.name + ibis.literal('":') + named.value).group_concat(","),
+    )
+    rows = customers.left_join(wide, "customer_id").drop("customer_id_right")
+    language = ibis.coalesce(rows.locale, "en").substr(0, 2).lower()
+    return rows.mutate(
+        locale=ibis.ifelse(language.isin(list(LOCALES)), language, "en"),
+        time_zone=ibis.coalesce(rows.time_zone, "UTC"),
+        traits=ibis.literal("{") + ibis.coalesce(rows.traits, "") + ibis.literal("}"),
+    )
+
+
+def _text(value: ir.StringValue) -> ir.StringValue:
+    """A JSON string as text; another JSON value as it is written."""
+    inner = value.substr(1, value.length() - 2).replace('\\"', '"').replace("\\\\", "\\")
+    return ibis.ifelse(value.startswith('"'), inner, value)
+
+
+def _addresses(warehouse: Warehouse, current: ir.Table, secret: bytes) -> pa.Table:
+    rows = warehouse.rows(current.filter(current.name.isin(list(ADDRESS_TRAITS))))
+    made: list[tuple[int, str, str, datetime]] = []
+    for row in rows:
+        channel = ADDRESS_TRAITS[row["name"]]
+        address = normalised(channel, msgspec.json.decode(row["value"]))
+        if address:
+            made.append((row["customer_id"], channel, address, row["occurred_at"]))
+    columns: Mapping[str, list[object]] = {
+        "customer_id": [customer for customer, *_ in made],
+        "channel": [channel for _, channel, *_ in made],
+        "address": [address for *_, address, _ in made],
+        "address_hash": [address_hash(secret, channel, address).hex() for _, channel, address, _ in made],
+        "updated_at": [at for *_, at in made],
+    }
+    return ADDRESSES.arrow(columns)
+
+
+def normalised(channel: str, value: object) -> str | None:
+    """The address as it is sent to, or None where it cannot be one: e-mail as written, phone as E.164 (with its `+`)."""
+    if not isinstance(value, str) or not (text := value.strip()):
+        return None
+    if channel == "email":
+        name, _, domain = text.rpartition("@")
+        fits = name and "." in domain and len(text) <= 254 and not any(c.isspace() or ord(c) < 32 for c in text)
+        return text if fits else None
+    if channel == "sms":
+        try:
+            number = phonenumbers.parse(text)
+        except phonenumbers.NumberParseException:
+            return None
+        possible = phonenumbers.is_possible_number(number)
+        return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164) if possible else None
+    return text

@@ -1,0 +1,244 @@
+"""Events on their way into the warehouse: decoded once, deduplicated, joined to customers, orders taken out of them.
+
+Works on a batch as columns. What it writes it writes in the caller's transaction; the same batch twice is once.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import lru_cache
+
+import ibis
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from onevoice.catalog.facts import ORDER_LINES, ORDERS
+from onevoice.customers import identity, profiles
+from onevoice.customers.facts import TRAITS
+from onevoice.customers.identity import ANONYMOUS, USER, Identifier, Link
+from onevoice.database.inbox import Entry
+from onevoice.events.facts import EVENTS
+from onevoice.events.vocabulary import Call, Context, EventEntry, OrderCompleted, text
+from onevoice.kernel.clock import naive
+from onevoice.kernel.ids import fact_id
+from onevoice.warehouse import Facts, Warehouse
+
+DEDUPLICATION_WINDOW = timedelta(days=30)
+"""A repetition of a message id is recognised for so long after the first."""
+
+CHANNELS = {"web": "web", "app": "app", "till": "offline"}
+"""The channel of an event by its source's kind; other kinds are `server`."""
+
+BLOCKED = re.compile(
+    r"^(|[0-]*|-1|null|none|nil|nan|undefined|anonymous|guest|anon|id|distinct_?id|not_authenticated|email|n/a"
+    r"|true|false|\[object object\]|invalid|unknown)$",
+    re.IGNORECASE,
+)
+"""Values that careless callers send for everybody; as identifiers they do not count."""
+
+_entry = msgspec.json.Decoder(EventEntry)
+_call = msgspec.json.Decoder(Call, strict=False)
+_context = msgspec.json.Decoder(Context, strict=False)
+_mapping = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_order = msgspec.json.Decoder(OrderCompleted, strict=False)
+_empty = msgspec.Raw(b"{}")
+
+
+Row = tuple[object, ...]
+"""A row in the order of its table's columns."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """A batch in the making: plain rows per table, and the identifiers and links seen."""
+
+    seen: dict[Identifier, datetime] = field(default_factory=dict)
+    links: list[Link] = field(default_factory=list)
+    events: list[Row] = field(default_factory=list)
+    traits: list[Row] = field(default_factory=list)
+    orders: dict[tuple[int, str], tuple[Row, list[Row]]] = field(default_factory=dict)  # header and lines
+
+
+def load(
+    warehouse: Warehouse,
+    entries: Sequence[Entry],
+    source_kinds: Mapping[int, str],
+    secret: bytes,
+    revision: int,
+    projected: Sequence[Facts],
+) -> None:
+    """Takes events in. `source_kinds` tells each source's kind, `projected` the tables that follow identity."""
+    batch = Batch()
+    for entry in _first_of_each(warehouse, entries):
+        _take(batch, *entry, source_kinds)
+    customers, moved = identity.resolve(warehouse, batch.seen, batch.links, revision, projected)
+    warehouse.append(EVENTS, _table(EVENTS, batch.events, customers))
+    profiles.take_traits(warehouse, _table(TRAITS, batch.traits, customers))
+    _append_orders(warehouse, batch, customers)
+    profiles.rebuild(warehouse, moved | set(customers.values()), secret)
+
+
+def _first_of_each(warehouse: Warehouse, entries: Sequence[Entry]) -> Iterable[tuple[str, Entry, EventEntry]]:
+    """The entries whose event the warehouse does not hold yet, each event once."""
+    fresh: dict[str, tuple[Entry, EventEntry]] = {}
+    for entry in entries:
+        decoded = _entry.decode(entry.payload)
+        fresh.setdefault(fact_id("event", entry.source_id, decoded.message_id).hex, (entry, decoded))
+    if not fresh:
+        return []
+    ids = warehouse.stage("incoming_events", pa.table({"event_id": pa.array(list(fresh), pa.string())}))
+    events = warehouse.table(EVENTS)
+    since = naive(min(entry.received_at for entry, _ in fresh.values()) - DEDUPLICATION_WINDOW)
+    held = events.filter(events.received_at >= ibis.timestamp(since)).semi_join(ids, "event_id").select("event_id")
+    for event_id in warehouse.read(held)["event_id"].to_pylist():
+        del fresh[event_id]
+    return ((event_id, *both) for event_id, both in fresh.items())
+
+
+def _take(batch: Batch, event_id: str, entry: Entry, event: EventEntry, source_kinds: Mapping[int, str]) -> None:
+    call = _call.decode(event.call)
+    context = call.context
+    if context is None and event.context is not msgspec.UNSET:
+        context = _context.decode(event.context)
+    at = naive(event.occurred_at)
+    identifiers = _identifiers(call, context)
+    if not identifiers:  # ingest refuses these; an alias of blocked values may still come here
+        return
+    primary = identifiers[0]
+    for identifier in identifiers:
+        batch.seen[identifier] = min(at, batch.seen.get(identifier, at))
+    for other in identifiers[1:]:
+        batch.links.append(_link(event_id, entry, event, primary, other, at))
+    channel = CHANNELS.get(source_kinds.get(entry.source_id, ""), "server")
+    properties = call.properties if call.properties is not msgspec.UNSET else _empty
+    if event.type in ("identify", "group"):
+        properties = _traits_of(call, context)
+        if event.type == "identify":
+            for name, value in _mapping.decode(properties).items():
+                raw = bytes(value)
+                batch.traits.append(
+                    (primary.id, primary.id, snake(name), None if raw == b"null" else raw.decode(), at, event_id)
+                )
+    name = call.event if event.type == "track" else call.name
+    batch.events.append(
+        (
+            event_id,
+            entry.source_id,
+            event.type,
+            name or "",
+            channel,
+            primary.id,
+            primary.id,
+            at,
+            naive(entry.received_at),
+            bytes(properties).decode(),
+        )
+    )
+    if event.type == "track" and name == "Order Completed":
+        _take_order(batch, event_id, entry, primary.id, channel, at, _order.decode(properties))
+
+
+def _identifiers(call: Call, context: Context | None) -> list[Identifier]:
+    """What names the customer in this call, the strongest first: user id, external ids, anonymous id."""
+    found = [(USER, text(call.user_id))]
+    found += [(e.type, text(e.id)) for e in (context.external_ids if context else []) if e.collection == "users"]
+    found += [(ANONYMOUS, text(call.anonymous_id)), (USER, text(call.previous_id))]
+    made = [Identifier(namespace, value) for namespace, value in found if not BLOCKED.match(value)]
+    return list(dict.fromkeys(made))
+
+
+def _link(event_id: str, entry: Entry, event: EventEntry, left: Identifier, right: Identifier, at: datetime) -> Link:
+    if event.type == "alias":
+        kind, trust = "alias", "proven"
+    elif ANONYMOUS in (left.namespace, right.namespace):
+        kind, trust = "identify", "device"
+    else:
+        kind, trust = "external", "claimed"
+    link_id = fact_id("link", event_id, left.id, right.id).hex
+    return Link(link_id, left, right, kind, trust, entry.source_id, event_id, at)
+
+
+def _traits_of(call: Call, context: Context | None) -> msgspec.Raw:
+    if call.traits is not msgspec.UNSET and bytes(call.traits) != b"null":
+        return call.traits
+    if context is not None and context.traits is not msgspec.UNSET and bytes(context.traits) != b"null":
+        return context.traits
+    return _empty
+
+
+def _take_order(
+    batch: Batch, event_id: str, entry: Entry, identifier: int, channel: str, at: datetime, order: OrderCompleted
+) -> None:
+    order_id = text(order.order_id) or event_id
+    revenues = [
+        line.revenue if line.revenue is not None else (line.price or 0.0) * line.quantity for line in order.products
+    ]
+    revenue = order.revenue if order.revenue is not None else sum(revenues) if revenues else order.total or 0.0
+    header = (
+        order_id,
+        entry.source_id,
+        identifier,
+        identifier,
+        channel,
+        text(order.store_id) or None,
+        at,
+        order.currency or "",
+        revenue,
+        order.discount or 0.0,
+        order.coupon,
+        len(revenues),
+        event_id,
+    )
+    lines = [
+        (
+            order_id,
+            entry.source_id,
+            number,
+            identifier,
+            identifier,
+            at,
+            text(line.product_id) or text(line.sku),
+            line.quantity,
+            line_revenue,
+            line.discount or 0.0,
+        )
+        for number, (line, line_revenue) in enumerate(zip(order.products, revenues, strict=True))
+    ]
+    batch.orders[(entry.source_id, order_id)] = (header, lines)
+
+
+def _append_orders(warehouse: Warehouse, batch: Batch, customers: Mapping[int, int]) -> None:
+    """An order id that comes again under another message id replaces what was held."""
+    if not batch.orders:
+        return
+    orders = [order for order, _ in batch.orders.values()]
+    lines = [line for _, lines in batch.orders.values() for line in lines]
+    incoming = warehouse.stage("incoming_orders", _table(ORDERS, orders, customers))
+    keys = incoming.select("source_id", "order_id")
+    warehouse.delete(ORDER_LINES, keys)
+    warehouse.delete(ORDERS, keys)
+    warehouse.append(ORDERS, incoming)
+    warehouse.append(ORDER_LINES, _table(ORDER_LINES, lines, customers))
+
+
+def _table(facts: Facts, rows: Sequence[Row], customers: Mapping[int, int]) -> pa.Table:
+    """Rows as an Arrow table of the table's types, with the customer of each row's identifier filled in."""
+    schema = facts.schema.to_pyarrow()
+    columns = list(zip(*rows, strict=True)) if rows else [()] * len(schema)
+    arrays = []
+    for column, at in zip(columns, schema, strict=True):
+        if at.name == "customer_id":
+            arrays.append(pa.array([customers[i] for i in column], at.type))
+        elif pa.types.is_decimal(at.type):
+            arrays.append(pc.cast(pa.array(column, pa.float64()), at.type))
+        else:
+            arrays.append(pa.array(column, at.type))
+    return pa.table(arrays, schema=schema)
+
+
+@lru_cache(maxsize=10_000)
+def snake(name: str) -> str:
+    """A trait's name in snake_case: `firstName` and `first_name` are one trait."""
+    return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).replace(" ", "_").lower()
