@@ -1,4 +1,4 @@
-"""Shape in which a product enters by the inbox. Orders enter as events (`Order Completed`, see events/vocabulary.py)."""
+"""Shape in which a product enters by the inbox. Orders enter as `Order Completed` events (events/vocabulary.py)."""
 
 from datetime import datetime
 

@@ -1,4 +1,4 @@
-"""Consent and suppression on their way into the warehouse, for the set-based tick. The ledger itself is in the database."""
+"""Consent and suppression on their way into the warehouse, for the set-based tick. The ledger is in the database."""
 
 from collections.abc import Sequence
 
@@ -59,7 +59,7 @@ def load_suppressions(warehouse: Warehouse, entries: Sequence[Entry]) -> None:
     rows = {(row.channel, row.address_hash): row for row in (_suppression.decode(e.payload) for e in entries)}.values()
     if not rows:
         return
-    columns = {
+    columns: dict[str, list[object]] = {
         "channel": [row.channel for row in rows],
         "address_hash": [row.address_hash for row in rows],
         "reason": [row.reason for row in rows],

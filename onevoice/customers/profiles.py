@@ -1,4 +1,4 @@
-"""Profiles and addresses: projections over the traits that a customer's identifiers brought. The newest by event time wins."""
+"""Profiles and addresses: projections over the traits of a customer's identifiers. The newest by event time wins."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -99,7 +99,7 @@ def _addresses(warehouse: Warehouse, current: ir.Table, secret: bytes) -> pa.Tab
 
 
 def normalised(channel: str, value: object) -> str | None:
-    """The address as it is sent to, or None where it cannot be one: e-mail as written, phone as E.164 (with its `+`)."""
+    """The address as it is sent to, None where it cannot be one: e-mail as written, phone as E.164 with its `+`."""
     if not isinstance(value, str) or not (text := value.strip()):
         return None
     if channel == "email":

@@ -36,4 +36,4 @@ def publish(warehouse: Warehouse, database: Engine, revision: int) -> int:
         connection.execute(
             statement.on_conflict_do_update(index_elements=["name"], set_={"position": statement.excluded.position})
         )
-        return rows.num_rows
+        return int(rows.num_rows)

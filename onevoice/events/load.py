@@ -121,13 +121,13 @@ def _take(batch: Batch, event_id: str, entry: Entry, event: EventEntry, source_k
                 batch.traits.append(
                     (primary.id, primary.id, snake(name), None if raw == b"null" else raw.decode(), at, event_id)
                 )
-    name = call.event if event.type == "track" else call.name
+    name = (call.event if event.type == "track" else call.name) or ""
     batch.events.append(
         (
             event_id,
             entry.source_id,
             event.type,
-            name or "",
+            name,
             channel,
             primary.id,
             primary.id,
@@ -176,7 +176,7 @@ def _take_order(
         line.revenue if line.revenue is not None else (line.price or 0.0) * line.quantity for line in order.products
     ]
     revenue = order.revenue if order.revenue is not None else sum(revenues) if revenues else order.total or 0.0
-    header = (
+    header: Row = (
         order_id,
         entry.source_id,
         identifier,
@@ -191,7 +191,7 @@ def _take_order(
         len(revenues),
         event_id,
     )
-    lines = [
+    lines: list[Row] = [
         (
             order_id,
             entry.source_id,

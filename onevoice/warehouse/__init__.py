@@ -53,7 +53,7 @@ class Warehouse:
 
     def table(self, facts: Facts) -> ir.Table:
         """The table as an Ibis expression."""
-        return ibis.table(facts.schema, name=facts.name)
+        return _expression(facts.schema, facts.name)
 
     def compiled(self, expression: ir.Expr) -> str:
         """The expression as SQL of this store. Costs milliseconds: compile once, run often."""
@@ -153,7 +153,7 @@ class Warehouse:
             else:
                 self.drop(name)
                 self.execute(f"CREATE TABLE {name} ENGINE = Memory AS {self.compiled(rows)}")
-        return ibis.table(schema, name=name)
+        return _expression(schema, name)
 
     def drop(self, name: str) -> None:
         """Drops a scratch table."""
@@ -182,6 +182,11 @@ class Warehouse:
         kind = ibis.dtype(kind)
         name = self.backend.compiler.type_mapper.to_string(kind)
         return f"{name} NOT NULL" if self.is_duckdb and not kind.nullable else str(name)
+
+
+def _expression(schema: ibis.Schema, name: str) -> ir.Table:
+    """A table by name. Columns count as nullable, so that stored and staged rows have one type and can be united."""
+    return ibis.table({column: kind(nullable=True) for column, kind in schema.items()}, name=name)
 
 
 def connect(url: str) -> Warehouse:
@@ -218,5 +223,5 @@ def watermark(warehouse: Warehouse, name: str) -> tuple[int, int]:
 
 def set_watermark(warehouse: Warehouse, name: str, transaction: int, sequence: int) -> None:
     """Writes the watermark; call it within the data's transaction."""
-    rows = {"name": [name], "transaction": [transaction], "sequence": [sequence]}
+    rows: dict[str, list[object]] = {"name": [name], "transaction": [transaction], "sequence": [sequence]}
     warehouse.replace(WATERMARKS, ["name"], WATERMARKS.arrow(rows))
