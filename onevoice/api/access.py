@@ -1,0 +1,55 @@
+"""Who may ask: every route but tracking, webhooks and ingest wants an API key, in a header or in the page's cookie."""
+
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+from fastapi.security import APIKeyHeader, HTTPBearer
+from sqlalchemy import Engine
+
+from onevoice.api import keys
+from onevoice.engine.answers import EngineClient
+from onevoice.kernel.errors import Unauthorized
+
+COOKIE = "onevoice_key"
+
+_bearer = HTTPBearer(auto_error=False, description="An API key; the first is in data/api-key")
+_header = APIKeyHeader(name="X-API-Key", auto_error=False)
+
+
+def key_of(request: Request) -> str:
+    """The key a request brings, or an empty text."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token:
+        return token.strip()
+    return request.headers.get("x-api-key") or request.cookies.get(COOKIE, "")
+
+
+def is_allowed(request: Request) -> bool:
+    """Whether the request brings a key that is known."""
+    key = key_of(request)
+    if not key:
+        return False
+    with database(request).connect() as connection:
+        return keys.is_known(connection, key)
+
+
+def require_key(request: Request, _b: Any = Depends(_bearer), _h: Any = Depends(_header)) -> None:
+    """Raises Unauthorized without a known key."""
+    if not is_allowed(request):
+        raise Unauthorized("Send an API key: `Authorization: Bearer KEY`. The first one is in the file data/api-key")
+
+
+def database(request: Request) -> Engine:
+    """The application's pool of connections."""
+    engine: Engine = request.app.state.database
+    return engine
+
+
+def engine_client(request: Request) -> EngineClient:
+    """The application's way to the engine."""
+    client: EngineClient = request.app.state.engine
+    return client
+
+
+Database = Annotated[Engine, Depends(database)]
+Ask = Annotated[EngineClient, Depends(engine_client)]

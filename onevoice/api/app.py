@@ -1,0 +1,97 @@
+"""The application: mounts each domain's routes, turns errors into responses in one place, describes itself (OpenAPI)."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import uvicorn
+from fastapi import Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+
+import onevoice
+from onevoice import database
+from onevoice.api import customers, journeys, keys, kpis, page, segments
+from onevoice.api.access import require_key
+from onevoice.channels import adapter
+from onevoice.delivery import routes as delivery_routes
+from onevoice.engine.answers import EngineClient
+from onevoice.events import routes as event_routes
+from onevoice.events.committer import Committer
+from onevoice.events.sources import Sources
+from onevoice.kernel.errors import OneVoiceError
+from onevoice.kernel.log import logger
+from onevoice.kernel.settings import Settings
+
+log = logger("api")
+
+
+def application(settings: Settings) -> FastAPI:
+    """The FastAPI application; reads the settings once."""
+    clock = settings.clock()
+    pool = database.engine(settings)
+    committer = Committer(settings)
+    adapters = {name: adapter.build(options, name) for name, options in settings.channels.items()}
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        await committer.start()
+        keys.first(pool, settings)
+        yield
+        await committer.stop()
+        pool.dispose()
+
+    app = FastAPI(
+        title="OneVoice",
+        version=onevoice.__version__,
+        summary="One voice to every customer, on every channel.",
+        lifespan=lifespan,
+        responses={"4XX": {"description": "`code` for programs, `message` for people, as JSON"}},
+    )
+    app.state.database, app.state.engine, app.state.settings = pool, EngineClient(settings), settings
+    app.add_exception_handler(OneVoiceError, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.router.routes.extend(event_routes.routes(committer, Sources(pool), clock))
+    app.router.routes.extend(delivery_routes.routes(committer, pool, settings, adapters))
+    app.include_router(page.router)
+    for router in (customers.router, segments.router, journeys.router, kpis.router):
+        app.include_router(router, dependencies=[Depends(require_key)])
+    _describe(app, event_routes.OPENAPI_PATHS)
+    return app
+
+
+def run(settings: Settings) -> None:
+    """Serves until SIGTERM."""
+    uvicorn.run(
+        application(settings),
+        host=settings.host,
+        port=settings.port,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=10,
+    )
+
+
+async def _refused(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, OneVoiceError)
+    headers = {"retry-after": "1"} if error.status in (429, 503) else None
+    return JSONResponse({"code": error.code, "message": error.message}, error.status, headers)
+
+
+async def _invalid(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+    return JSONResponse({"code": "invalid_input", "message": faults}, 400)
+
+
+def _describe(app: FastAPI, further: dict[str, Any]) -> None:
+    """Adds the paths of the raw routes to the OpenAPI document that FastAPI makes of its own."""
+    own = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = own()
+        for path, item in further.items():
+            document["paths"].setdefault(path, item)
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend the document

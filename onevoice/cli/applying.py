@@ -1,0 +1,78 @@
+"""`onevoice apply FOLDER`: segments, templates and journeys from YAML files into the database, in one transaction."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+import yaml
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import Connection
+
+from onevoice import database
+from onevoice.content import templates
+from onevoice.journeys import service as journeys
+from onevoice.kernel.clock import Clock
+from onevoice.kernel.errors import InvalidInput, OneVoiceError
+from onevoice.kernel.settings import Settings
+from onevoice.segments import service as segments
+
+ORDER = ("segment", "template", "journey")
+"""A journey may name a segment and a template of the same folder, so those go first."""
+
+
+def run(settings: Settings, folder: Path, as_json: bool) -> None:
+    """Applies the folder and prints what changed."""
+    database.migrate(settings)
+    pool = database.engine(settings)
+    with pool.begin() as connection:
+        changes = apply(connection, folder, settings.clock())
+    pool.dispose()
+    if as_json:
+        typer.echo(json.dumps(changes, indent=1))
+        return
+    table = Table("kind", "name", "version", "", title=f"Applied {folder}")
+    for change in changes:
+        table.add_row(change["kind"], change["name"], str(change["version"]), "saved" if change["changed"] else "as is")
+    Console().print(table)
+
+
+def apply(connection: Connection, folder: Path, clock: Clock) -> list[dict[str, Any]]:
+    """Saves every document of the folder's `*.yaml` files; returns kind, name, version and whether it changed.
+
+    Raises InvalidInput naming the file; then nothing must be committed.
+    """
+    found = sorted(_documents(folder), key=lambda pair: ORDER.index(pair[1]["kind"]))
+    changes = []
+    for file, document in found:
+        now = clock.now()
+        try:
+            if document["kind"] == "segment":
+                version, changed = segments.save(connection, document, now)
+            elif document["kind"] == "template":
+                version, changed = templates.save(connection, document, now, file.parent)
+            else:
+                version, changed = journeys.save(connection, document, now)
+        except OneVoiceError as error:
+            raise InvalidInput(f"{file}: {error.message}") from error
+        changes.append({"kind": document["kind"], "name": document["name"], "version": version, "changed": changed})
+    return changes
+
+
+def _documents(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    files = sorted([*folder.rglob("*.yaml"), *folder.rglob("*.yml")])
+    if not files:
+        raise InvalidInput(f"{folder} holds no *.yaml file")
+    for file in files:
+        try:
+            documents = list(yaml.safe_load_all(file.read_text()))
+        except yaml.YAMLError as error:
+            raise InvalidInput(f"{file} is not valid YAML: {error}") from error
+        for document in documents:
+            if not isinstance(document, dict) or document.get("kind") not in ORDER:
+                raise InvalidInput(f"{file}: `kind` must be one of {', '.join(ORDER)}")
+            if not isinstance(document.get("name"), str):
+                raise InvalidInput(f"{file}: `name` is missing")
+            yield file, document

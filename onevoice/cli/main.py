@@ -1,0 +1,108 @@
+"""The command `onevoice`: reads the settings once, hands them to the command's file, and says errors plainly."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import onevoice
+from onevoice import database
+from onevoice.cli import applying, doctor, importing, serve
+from onevoice.kernel import log
+from onevoice.kernel.settings import Settings, load
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help=(
+        "One voice to every customer, on every channel.\n\n"
+        "[bold]onevoice demo[/bold] shows all of it on a real retailer's year. "
+        "[bold]onevoice serve[/bold] runs it: api, engine and delivery, with a PostgreSQL of its own unless "
+        "ONEVOICE_DATABASE_URL names one.\n\n"
+        "Settings come from onevoice.toml in this folder (or the file ONEVOICE_CONFIG names) and from ONEVOICE_* "
+        "variables, which win: ONEVOICE_DATA_DIR, ONEVOICE_PORT, ONEVOICE_DATABASE_URL, ONEVOICE_PUBLIC_URL, ... "
+        "A channel is a table of the file:\n\n"
+        "    [channels.email]\n\n    adapter = 'smtp'\n\n    host = 'localhost'"
+    ),
+)
+
+DataDir = Annotated[Path | None, typer.Option(help="Where the data is kept (default: ./data)", show_default=False)]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"onevoice {onevoice.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it")] = False,
+) -> None:
+    """Options before the command."""
+
+
+@app.command("serve", help="Run the platform until Ctrl-C; with --role, one part of it alone.")
+def serve_command(
+    role: Annotated[serve.Role | None, typer.Option(help="Run only this part")] = None,
+    data_dir: DataDir = None,
+    port: Annotated[int | None, typer.Option(help="Port of the api and the page")] = None,
+) -> None:
+    """Migrates, then runs all roles, or one."""
+    settings = _settings(data_dir, port)
+    if role is not None:
+        serve.run_role(role, settings)
+        return
+    ready = serve.prepared(settings)
+    key = serve.first_key(ready)
+    typer.echo(f"OneVoice is at {ready.base_url}/?key={key}" if key else f"OneVoice is at {ready.base_url}/")
+    typer.echo(f"API document: {ready.base_url}/docs    Stop with Ctrl-C")
+    serve.supervise(ready)
+
+
+@app.command("migrate", help="Create or upgrade the database's tables. Safe to run twice.")
+def migrate_command(data_dir: DataDir = None) -> None:
+    """Brings the schema to the newest revision."""
+    database.migrate(_settings(data_dir))
+    typer.echo("The database is at the newest revision.")
+
+
+@app.command("import", help="Import customers, orders, products or events from CSV, JSONL or Parquet.")
+def import_command(
+    kind: Annotated[importing.Kind, typer.Argument(help="What the file holds")],
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The file; its ending tells the format")],
+    source: Annotated[str, typer.Option(help="Name of the source it comes from")] = "import",
+    source_kind: Annotated[str, typer.Option(help="Its kind, if new: till (offline), web, app, server")] = "server",
+    mapping: Annotated[Path | None, typer.Option(help="YAML: our field: the file's column")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Puts the file's rows into the inbox; a running engine takes them from there."""
+    importing.run(_settings(data_dir), kind, file, source, source_kind, mapping, as_json)
+
+
+@app.command("apply", help="Save the segments, templates and journeys of a folder's YAML files.")
+def apply_command(
+    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Folder with *.yaml files")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print what changed as JSON")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """All or nothing: one bad document and none is saved."""
+    applying.run(_settings(data_dir), folder, as_json)
+
+
+@app.command("doctor", help="Check database, warehouse, queue, channels and disk, and say what is wrong.")
+def doctor_command(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Exit status 1 where something is wrong."""
+    raise typer.Exit(doctor.run(_settings(data_dir), as_json))
+
+
+def _settings(data_dir: Path | None = None, port: int | None = None) -> Settings:
+    settings = load(data_dir=data_dir, port=port)
+    log.configure(settings.log_level)
+    return settings

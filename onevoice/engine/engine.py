@@ -1,0 +1,59 @@
+"""The engine: one step brings the warehouse up to date and moves the journeys on. Live, in the demo and in tests alike.
+
+A step is a row of hops, each idempotent, each receiver with its watermark; a kill anywhere is mended by the next step.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from onevoice import database, warehouse
+from onevoice.customers.publish import publish
+from onevoice.engine.load import TABLES, load
+from onevoice.journeys import handoff
+from onevoice.journeys import service as journeys
+from onevoice.journeys.tick import TickReport, tick
+from onevoice.kernel.settings import Settings
+from onevoice.segments import refresh
+from onevoice.segments import service as segments
+from onevoice.warehouse import Warehouse, watermark
+
+
+@dataclass
+class StepReport:
+    """What a step did."""
+
+    loaded: int = 0
+    ticks: list[TickReport] = field(default_factory=list)
+    handed_off: int = 0
+
+
+class Engine:
+    """Owns the warehouse. One at a time: `run` in role.py takes the lock that makes it so."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.database = database.engine(settings)
+        self.secret = settings.secret()
+        self.warehouse: Warehouse = warehouse.connect(settings.warehouse)
+        self.warehouse.create(TABLES)
+
+    def step(self, now: datetime) -> StepReport:
+        """Loads, publishes, refreshes segments, ticks journeys, hands messages off. `now` is aware, in UTC."""
+        report = StepReport()
+        while taken := load(self.warehouse, self.database, self.secret):
+            report.loaded += taken
+        publish(self.warehouse, self.database, watermark(self.warehouse, "revision")[0])
+        with self.database.connect() as connection:
+            who, live = segments.all_segments(connection), journeys.live(connection)
+        if who:
+            refresh.refresh(self.warehouse, who, now)
+        if live:
+            report.ticks.append(tick(self.warehouse, live, now))
+        with self.database.begin() as connection:
+            report.handed_off = handoff.hand_off(self.warehouse, connection, now)
+        return report
+
+    def close(self) -> None:
+        """Gives the warehouse's file free for another process."""
+        self.warehouse.close()
+        self.database.dispose()

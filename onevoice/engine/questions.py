@@ -1,0 +1,146 @@
+"""The questions the api may ask the engine: each a function of a warehouse, the time, and plain arguments."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import ibis
+import msgspec
+
+from onevoice.catalog.facts import ORDERS
+from onevoice.customers import views
+from onevoice.delivery.facts import MESSAGE_EVENTS, MESSAGES
+from onevoice.events.facts import EVENTS
+from onevoice.insights import experiments, metrics
+from onevoice.journeys import why
+from onevoice.journeys.figures import figures
+from onevoice.segments import refresh
+from onevoice.segments.facts import SEGMENT_MEMBERS
+from onevoice.segments.tree import condition
+from onevoice.warehouse import Facts, Warehouse
+
+Question = Callable[..., Any]
+
+
+def search_customers(warehouse: Warehouse, now: datetime, text: str = "", limit: int = 20) -> dict[str, Any]:
+    """See customers.views.search."""
+    return views.search(warehouse, text, limit)
+
+
+def customer(warehouse: Warehouse, now: datetime, customer_id: int) -> dict[str, Any]:
+    """See customers.views.customer."""
+    return views.customer(warehouse, customer_id)
+
+
+def timeline(warehouse: Warehouse, now: datetime, customer_id: int, limit: int = 100) -> list[dict[str, Any]]:
+    """What the customer did and what was sent to them, the newest first: events, orders, messages with their news."""
+    views.customer(warehouse, customer_id)
+    told: list[dict[str, Any]] = []
+    for row in _newest(warehouse, EVENTS, customer_id, "occurred_at", limit):
+        told.append(
+            {
+                "at": row["occurred_at"],
+                "what": "event",
+                "type": row["type"],
+                "name": row["name"],
+                "channel": row["channel"],
+                "properties": msgspec.json.decode(row["properties"]),
+            }
+        )
+    messages = {row["message_id"]: row for row in _newest(warehouse, MESSAGES, customer_id, "planned_at", limit)}
+    news = warehouse.table(MESSAGE_EVENTS)
+    for row in warehouse.rows(news.filter(news.message_id.isin(list(messages) or [""]))):
+        message = messages[row["message_id"]]
+        told.append(
+            {
+                "at": row["occurred_at"],
+                "what": "message",
+                "type": row["news"],
+                "name": f"{message['journey']} / {message['template']}",
+                "channel": message["channel"],
+                "properties": {"message_id": row["message_id"], "machine": row["machine"]},
+            }
+        )
+    return sorted(told, key=lambda item: item["at"], reverse=True)[:limit]
+
+
+def reasons(warehouse: Warehouse, now: datetime, customer_id: int, journey: str | None = None) -> list[dict[str, Any]]:
+    """Why the customer did or did not get a message: every decision, with the values the rules saw."""
+    views.customer(warehouse, customer_id)
+    return why.why(warehouse, customer_id, journey)
+
+
+def segment(warehouse: Warehouse, now: datetime, name: str, sample: int = 10) -> dict[str, Any]:
+    """How many are in a segment, and some of them."""
+    members = warehouse.table(SEGMENT_MEMBERS)
+    inside = members.filter(members.segment == name)
+    found = warehouse.rows(inside.order_by("customer_id").limit(sample).select("customer_id", "entered_at"))
+    return {
+        "size": warehouse.count(inside),
+        "sample": [{**row, "customer_id": str(row["customer_id"])} for row in found],
+    }
+
+
+def segment_sizes(warehouse: Warehouse, now: datetime) -> dict[str, int]:
+    """Each segment's size."""
+    members = warehouse.table(SEGMENT_MEMBERS)
+    rows = warehouse.rows(members.group_by("segment").aggregate(size=members.count()))
+    return {row["segment"]: row["size"] for row in sorted(rows, key=lambda row: row["segment"])}
+
+
+def segment_preview(warehouse: Warehouse, now: datetime, where: dict[str, Any], sample: int = 10) -> Any:
+    """How many would be in a segment with this condition, and some of them; nothing is saved."""
+    return refresh.preview(warehouse, condition(where), now, sample)
+
+
+def journey(warehouse: Warehouse, now: datetime, name: str) -> dict[str, Any]:
+    """A journey's figures: per step and channel, decisions by reason, lift over the hold-out."""
+    return {
+        "figures": figures(warehouse, name),
+        "channels": metrics.channels(warehouse, *_always(), journey=name),
+        "decisions": metrics.decisions(warehouse, name),
+        "lift": experiments.lift(warehouse, name, now),
+    }
+
+
+def overview(warehouse: Warehouse, now: datetime, start: str | None = None, end: str | None = None) -> dict[str, Any]:
+    """The KPIs of a period (ISO dates, the end excluded; all of history by default)."""
+    first, last = _always()
+    first = datetime.fromisoformat(start).replace(tzinfo=None) if start else first
+    last = datetime.fromisoformat(end).replace(tzinfo=None) if end else last
+    return {
+        "overview": metrics.overview(warehouse, first, last),
+        "identities": metrics.identities(warehouse),
+        "channels": metrics.channels(warehouse, first, last),
+    }
+
+
+def health(warehouse: Warehouse, now: datetime) -> dict[str, int]:
+    """Rows in the big tables; that an answer comes at all says the engine is up."""
+    return {facts.name: warehouse.count(warehouse.table(facts)) for facts in (EVENTS, ORDERS, MESSAGES)}
+
+
+def _newest(warehouse: Warehouse, facts: Facts, customer_id: int, by: str, limit: int) -> list[dict[str, Any]]:
+    rows = warehouse.table(facts)
+    return warehouse.rows(rows.filter(rows.customer_id == customer_id).order_by(ibis.desc(by)).limit(limit))
+
+
+def _always() -> tuple[datetime, datetime]:
+    return datetime(1970, 1, 1), datetime(9999, 1, 1)
+
+
+QUESTIONS: dict[str, Question] = {
+    question.__name__: question
+    for question in (
+        search_customers,
+        customer,
+        timeline,
+        reasons,
+        segment,
+        segment_sizes,
+        segment_preview,
+        journey,
+        overview,
+        health,
+    )
+}

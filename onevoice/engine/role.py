@@ -1,0 +1,49 @@
+"""The engine as a process: leader among all engines by an advisory lock, stepping in a loop, answering the api."""
+
+import signal
+import threading
+from types import FrameType
+
+from sqlalchemy import text
+
+from onevoice import database
+from onevoice.engine.answers import serve
+from onevoice.engine.engine import Engine
+from onevoice.kernel.log import logger
+from onevoice.kernel.settings import Settings
+
+LOCK = "onevoice.engine"
+
+log = logger("engine")
+
+
+def run(settings: Settings) -> None:
+    """Waits to be the leader, then steps until SIGTERM or SIGINT; a step in work is finished first."""
+    stop = threading.Event()
+
+    def stopping(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, stopping)
+    signal.signal(signal.SIGINT, stopping)
+    clock = settings.clock()
+    with database.engine(settings).connect() as leadership:
+        while not leadership.scalar(text("SELECT pg_try_advisory_lock(hashtext(:name))"), {"name": LOCK}):
+            if stop.wait(1.0):
+                return
+        engine = Engine(settings)
+        server = serve(engine)
+        log.info("leading", warehouse=settings.warehouse)
+        try:
+            while not stop.wait(settings.engine_interval_seconds):
+                leadership.execute(text("SELECT 1"))  # a lost connection is a lost lock: better to end than to be two
+                try:
+                    report = engine.step(clock.now())
+                except Exception:  # noqa: BLE001 - the role's outermost loop: log, try again at the next step
+                    log.exception("step failed")
+                    continue
+                if report.loaded or report.handed_off:
+                    log.info("step", loaded=report.loaded, handed_off=report.handed_off)
+        finally:
+            server.should_exit = True
+            engine.close()
