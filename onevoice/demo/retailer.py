@@ -73,7 +73,8 @@ FILES = {
         SELECT 'redemption-' || household_id || '-' || coupon_upc || '-' || campaign_id || '-'
                    || strftime(redemption_date, '%Y%m%d') AS event_id,
                household_id, coupon_upc, campaign_id, redemption_date AS occurred_at
-        FROM {coupon_redemptions} JOIN chosen USING (household_id) ORDER BY household_id, coupon_upc, redemption_date""",
+        FROM {coupon_redemptions} JOIN chosen USING (household_id)
+        ORDER BY household_id, coupon_upc, redemption_date""",
 }
 """The files and how each is made; `{name}` is the package's file, `chosen` the households taken."""
 
@@ -108,16 +109,16 @@ def _connection(limit: int | None) -> duckdb.DuckDBPyConnection:
     """A scratch DuckDB that holds `chosen` (households) and `names` (products in words)."""
     connection = duckdb.connect()
     sources = _sources()
-    connection.execute(
+    connection.execute(  # the files' paths cannot be parameters
         """
         CREATE TABLE chosen AS
         SELECT household_id, min(transaction_timestamp) AS first_at, max(transaction_timestamp) AS last_at
-        FROM {transactions} GROUP BY household_id ORDER BY hash(household_id) LIMIT {limit}""".format(
+        FROM {transactions} GROUP BY household_id ORDER BY hash(household_id) LIMIT {limit}""".format(  # noqa: S608
             **sources, limit=limit or "ALL"
         )
     )
     kinds = connection.execute(
-        "SELECT DISTINCT product_category, product_type, package_size, department FROM {products}".format(**sources)
+        "SELECT DISTINCT product_category, product_type, package_size, department FROM {products}".format_map(sources)
     ).fetchall()
     names = pa.table(
         {

@@ -1,41 +1,53 @@
-"""Turns the till's abbreviations into words a customer can read: `SFT DRNK 2 LITER BTL CARB INCL` → `Soft drink 2 liter`."""
+"""Turns the till's abbreviations into words a customer can read: `FRZN MEAT` → `Frozen meat`."""
 
 import re
-from functools import lru_cache
+from functools import cache
 
 WORDS = {
-    "ACC": "accessories", "BD": "baked", "BEERALEMALT": "beer, ale, malt", "BKD": "baked", "BN": "beans", "BR": "bread",
-    "BRD": "bread", "BRKFST": "breakfast", "BTL": "bottle", "BTR": "butter", "CAR": "", "CARB": "sparkling",
-    "CATFD": "cat food", "CATSUP": "ketchup", "CHICK": "chicken", "CHIX": "chicken", "CHOC": "chocolate",
-    "CHOCOCLATE": "chocolate", "CKYS": "cookies", "CLEANG": "cleaning", "CNDY": "candy", "COCO": "cocoa",
-    "CONC": "concentrate", "CRBNTD": "carbonated", "CRKR": "crackers", "CRMD": "creamed", "CRYSTL": "crystal",
-    "DISPOSIBLE": "disposable", "DNR": "dinner", "DNRS": "dinners", "DRNK": "drink", "DRNKING": "drinking",
-    "DRNKNG": "drinking", "DRNKS": "drinks", "DRSNG": "dressing", "DSH": "dishes", "ET": "", "EX": "", "EXACT": "",
-    "EXCP": "", "FD": "food", "FEM": "feminine", "FLVRD": "flavored", "FRZ": "frozen", "FRZN": "frozen", "GDS": "goods",
-    "GRND": "ground", "HBC": "care", "HYGN": "hygiene", "INCL": "", "INCLUDING": "", "IQF": "", "IWS": "wrapped",
-    "JCE": "juice", "MACH": "machine", "MFG": "maker", "MISC": "other", "MIXS": "mixes", "MLT": "multi",
-    "MNERAL": "mineral", "MNRL": "mineral", "MW": "microwave", "MXS": "mixes", "NDAIRY": "non-dairy", "OJ": "orange juice",
-    "PICANTEE": "picante", "PK": "pack", "PKG": "packaged", "PKGD": "packaged", "PKLD": "pickled", "PNT": "peanut",
-    "PREM": "premium", "PREP": "prepared", "PWDR": "powder", "REFRGRATD": "refrigerated", "REFRIG": "refrigerated",
-    "REG": "regular", "RTS": "ready to serve", "RW": "", "SALD": "salad", "SAUCESSALSAPICANTEE": "sauces, salsa, picante",
-    "SAUS": "sausage", "SFT": "soft", "SGL": "single", "SNDWCH": "sandwich", "SNGL": "single", "SNKS": "snacks",
-    "SOD": "soda", "SPECILATY": "specialty", "SPLY": "supplies", "SPRD": "spreads", "SRV": "serve", "SS": "single serve",
-    "SUP": "super", "SUPPPLIES": "supplies", "SV": "serve", "SW": "sweet", "SWEETNERS": "sweeteners", "TISS": "tissue",
-    "TORT": "tortilla", "TRSH": "trash", "VEG": "vegetable", "WAT": "water", "WATE": "water", "WHL": "whole",
-    "WHLSM": "wholesome", "WT": "", "WTR": "water",
+    "ACC": "accessories", "BD": "baked", "BEERALEMALT": "beer, ale, malt", "BKD": "baked", "BN": "beans",
+    "BR": "bread", "BRD": "bread", "BRKFST": "breakfast", "BTL": "bottle", "BTR": "butter", "CAR": "",
+    "CARB": "sparkling", "CATFD": "cat food", "CATSUP": "ketchup", "CHICK": "chicken", "CHIX": "chicken",
+    "CHOC": "chocolate", "CHOCOCLATE": "chocolate", "CKYS": "cookies", "CLEANG": "cleaning", "CNDY": "candy",
+    "COCO": "cocoa", "CONC": "concentrate", "CRBNTD": "carbonated", "CRKR": "crackers", "CRMD": "creamed",
+    "CRYSTL": "crystal", "DISPOSIBLE": "disposable", "DNR": "dinner", "DNRS": "dinners", "DRNK": "drink",
+    "DRNKING": "drinking", "DRNKNG": "drinking", "DRNKS": "drinks", "DRSNG": "dressing", "DSH": "dishes", "ET": "",
+    "EX": "", "EXACT": "", "EXCP": "", "FD": "food", "FEM": "feminine", "FLVRD": "flavored", "FRZ": "frozen",
+    "FRZN": "frozen", "GDS": "goods", "GRND": "ground", "HBC": "care", "HYGN": "hygiene", "INCL": "", "INCLUDING": "",
+    "IQF": "", "IWS": "wrapped", "JCE": "juice", "MACH": "machine", "MFG": "maker", "MISC": "other", "MIXS": "mixes",
+    "MLT": "multi", "MNERAL": "mineral", "MNRL": "mineral", "MW": "microwave", "MXS": "mixes", "NDAIRY": "non-dairy",
+    "OJ": "orange juice", "PICANTEE": "picante", "PK": "pack", "PKG": "packaged", "PKGD": "packaged",
+    "PKLD": "pickled", "PNT": "peanut", "PREM": "premium", "PREP": "prepared", "PWDR": "powder",
+    "REFRGRATD": "refrigerated", "REFRIG": "refrigerated", "REG": "regular", "RTS": "ready to serve", "RW": "",
+    "SALD": "salad", "SAUCESSALSAPICANTEE": "sauces, salsa, picante", "SAUS": "sausage", "SFT": "soft",
+    "SGL": "single", "SNDWCH": "sandwich", "SNGL": "single", "SNKS": "snacks", "SOD": "soda",
+    "SPECILATY": "specialty", "SPLY": "supplies", "SPRD": "spreads", "SRV": "serve", "SS": "single serve",
+    "SUP": "super", "SUPPPLIES": "supplies", "SV": "serve", "SW": "sweet", "SWEETNERS": "sweeteners",
+    "TISS": "tissue", "TORT": "tortilla", "TRSH": "trash", "VEG": "vegetable", "WAT": "water", "WATE": "water",
+    "WHL": "whole", "WHLSM": "wholesome", "WT": "", "WTR": "water",
 }  # fmt: skip
 """What the till's short words mean; those with no meaning to a customer are left out."""
 
-NO_NOUN = frozenset(
-    "PREMIUM PRIMAL LEAN CHOICE SELECT TRADITIONAL MAINSTREAM ENHANCED ECONOMY REGULAR GARDEN PLUS PINTS SUPER BLENDS "
-    "ENTREES SPECIALTY MISCELLANEOUS PROCESSED PREPARED NATURAL ANGUS PATTIES SMOKED COOKED STICKS ENROBED MEAT".split()
-)
+NO_NOUN = {
+    "PREMIUM", "PRIMAL", "LEAN", "CHOICE", "SELECT", "TRADITIONAL", "MAINSTREAM", "ENHANCED", "ECONOMY", "REGULAR",
+    "GARDEN", "PLUS", "PINTS", "SUPER", "BLENDS", "ENTREES", "SPECIALTY", "MISCELLANEOUS", "PROCESSED", "PREPARED",
+    "NATURAL", "ANGUS", "PATTIES", "SMOKED", "COOKED", "STICKS", "ENROBED", "MEAT",
+}  # fmt: skip
 """Words that name a product only together with its category."""
 
-UNITS = {"OZ": "oz", "GA": "gal", "LB": "lb", "L": "l", "CT": "count", "DZ": "dozen", "PK": "pack", "ML": "ml", "QT": "qt"}
+UNITS = {
+    "OZ": "oz",
+    "GA": "gal",
+    "LB": "lb",
+    "L": "l",
+    "CT": "count",
+    "DZ": "dozen",
+    "PK": "pack",
+    "ML": "ml",
+    "QT": "qt",
+}
 
 
-@lru_cache(maxsize=None)
+@cache
 def readable(text: str) -> str:
     """The till's text in sentence case, its abbreviations written out, what is cut off or in brackets left out."""
     text = re.sub(r"\([^)]*\)?", " ", text)
@@ -62,7 +74,7 @@ def category_name(category: str | None, product_type: str | None, department: st
 
 
 def product_name(category: str | None, product_type: str | None, package: str | None, department: str) -> str:
-    """A product in words: its type, its category where the type says too little, its size where it is the customer's."""
+    """A product in words: its type, its category where that says too little, its size where it is known."""
     named = category_name(category, product_type, department)
     kind = readable(product_type or "")
     if not kind:
