@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import ibis
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -20,7 +21,7 @@ from onevoice.customers.facts import TRAITS
 from onevoice.customers.identity import ANONYMOUS, USER, Identifier, Link
 from onevoice.database.inbox import Entry
 from onevoice.events.facts import EVENTS
-from onevoice.events.vocabulary import Call, Context, EventEntry, OrderCompleted, text
+from onevoice.events.vocabulary import Call, Context, EventEntry, OrderCompleted, OrderLine, text
 from onevoice.kernel.clock import naive
 from onevoice.kernel.ids import fact_id
 from onevoice.warehouse import Facts, Warehouse
@@ -50,6 +51,10 @@ Row = tuple[object, ...]
 """A row in the order of its table's columns."""
 
 
+Order = tuple[Row, list[OrderLine], list[float]]
+"""An order's row, its lines as they came, and their revenues."""
+
+
 @dataclass(slots=True)
 class Batch:
     """A batch in the making: plain rows per table, and the identifiers and links seen."""
@@ -58,7 +63,7 @@ class Batch:
     links: list[Link] = field(default_factory=list)
     events: list[Row] = field(default_factory=list)
     traits: list[Row] = field(default_factory=list)
-    orders: dict[tuple[int, str], tuple[Row, list[Row]]] = field(default_factory=dict)  # header and lines
+    orders: dict[tuple[int, str], Order] = field(default_factory=dict)  # by source and order id
 
 
 def load(
@@ -191,36 +196,41 @@ def _take_order(
         len(revenues),
         event_id,
     )
-    lines: list[Row] = [
-        (
-            order_id,
-            entry.source_id,
-            number,
-            identifier,
-            identifier,
-            at,
-            text(line.product_id) or text(line.sku),
-            line.quantity,
-            line_revenue,
-            line.discount or 0.0,
-        )
-        for number, (line, line_revenue) in enumerate(zip(order.products, revenues, strict=True))
-    ]
-    batch.orders[(entry.source_id, order_id)] = (header, lines)
+    batch.orders[(entry.source_id, order_id)] = (header, order.products, revenues)
 
 
 def _append_orders(warehouse: Warehouse, batch: Batch, customers: Mapping[int, int]) -> None:
     """An order id that comes again under another message id replaces what was held."""
     if not batch.orders:
         return
-    orders = [order for order, _ in batch.orders.values()]
-    lines = [line for _, lines in batch.orders.values() for line in lines]
-    incoming = warehouse.stage("incoming_orders", _table(ORDERS, orders, customers))
+    orders = _table(ORDERS, [header for header, *_ in batch.orders.values()], customers)
+    incoming = warehouse.stage("incoming_orders", orders)
     keys = incoming.select("source_id", "order_id")
     warehouse.delete(ORDER_LINES, keys)
     warehouse.delete(ORDERS, keys)
     warehouse.append(ORDERS, incoming)
-    warehouse.append(ORDER_LINES, _table(ORDER_LINES, lines, customers))
+    warehouse.append(ORDER_LINES, _lines(orders, batch))
+
+
+def _lines(orders: pa.Table, batch: Batch) -> pa.Table:
+    """The lines of the batch's orders; what a line shares with its order is repeated by index, not by row."""
+    counts = orders["lines"].to_numpy()
+    order = np.repeat(np.arange(len(counts)), counts)
+    products = [line for _, lines, _ in batch.orders.values() for line in lines]
+    money = ORDER_LINES.schema["revenue"].to_pyarrow()
+    columns = {name: orders[name].take(order) for name in ("order_id", "source_id", "identifier_id", "customer_id")}
+    columns |= {
+        "ordered_at": orders["ordered_at"].take(order),
+        "line": pa.array(np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)),
+        "product_id": pa.array([text(line.product_id) or text(line.sku) for line in products], pa.string()),
+        "quantity": pa.array([line.quantity for line in products], pa.float64()),
+        "revenue": pc.cast(
+            pa.array([r for *_, revenues in batch.orders.values() for r in revenues], pa.float64()), money
+        ),
+        "discount": pc.cast(pa.array([line.discount or 0.0 for line in products], pa.float64()), money),
+    }
+    schema = ORDER_LINES.schema.to_pyarrow()
+    return pa.table([columns[field.name] for field in schema], schema=schema)
 
 
 def _table(facts: Facts, rows: Sequence[Row], customers: Mapping[int, int]) -> pa.Table:
