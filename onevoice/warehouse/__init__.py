@@ -73,6 +73,12 @@ class Warehouse:
         """How many rows the expression has."""
         return int(self.rows(expression.aggregate(n=expression.count()))[0]["n"])
 
+    def digest(self, text: ir.StringValue) -> ir.StringValue:
+        """MD5 of a text as 32 hexadecimal digits: the same on every store, and so the ids made of it."""
+        if self.is_duckdb:
+            return text.hexdigest("md5")
+        return _clickhouse_hex(_clickhouse_md5(text)).lower()
+
     def reader(self) -> "Warehouse":
         """A second view of the same data for another thread; sees what has been committed."""
         if not self.is_duckdb:
@@ -184,6 +190,14 @@ class Warehouse:
         return f"{name} NOT NULL" if self.is_duckdb and not kind.nullable else str(name)
 
 
+@ibis.udf.scalar.builtin(name="MD5")
+def _clickhouse_md5(text: str) -> bytes: ...  # type: ignore[empty-body]  # a declaration of the store's own function
+
+
+@ibis.udf.scalar.builtin(name="hex")
+def _clickhouse_hex(data: bytes) -> str: ...  # type: ignore[empty-body]  # likewise
+
+
 def _expression(schema: ibis.Schema, name: str) -> ir.Table:
     """A table by name. Columns count as nullable, so that stored and staged rows have one type and can be united."""
     return ibis.table({column: kind(nullable=True) for column, kind in schema.items()}, name=name)
@@ -206,7 +220,9 @@ def connect(url: str) -> Warehouse:
             raise
         return Warehouse(backend)
     if scheme == "chdb":
-        return Warehouse(ibis.clickhouse.connect(interface="chdb", path=path or ":memory:"))
+        # As standard SQL has it: what a left join or an aggregate does not find is null, not zero.
+        nulls = {"join_use_nulls": 1, "aggregate_functions_null_for_empty": 1}
+        return Warehouse(ibis.clickhouse.connect(interface="chdb", path=path or ":memory:", settings=nulls))
     raise ConfigurationError(f"warehouse_url is {url!r}; use duckdb://PATH or chdb://PATH")
 
 

@@ -1,0 +1,159 @@
+"""The contact policy: the one place where it is decided whether somebody is contacted, on this channel, now.
+
+Rules in the order in which they are asked; the first that objects is the reason:
+
+1. `unreachable`: no address on the channel
+2. `suppressed`: the address is on the suppression list
+3. `no_consent`: the newest word on (channel, topic) is not a grant; silence is not a grant
+4. `over_cap`: as many messages as the cap allows were planned in its window
+5. `quiet_hours`: it is night where the customer lives; deferred until it is over
+
+Who passes is `allowed`. Every decision keeps what the rules saw. A worker asks 2 and 3 once more before it sends.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+
+from onevoice.customers.facts import ADDRESSES, CONSENTS, PROFILES, SUPPRESSIONS
+from onevoice.delivery.facts import MESSAGES
+from onevoice.journeys.document import Policy, clock_time
+from onevoice.kernel.clock import naive
+from onevoice.warehouse import Warehouse
+
+ALL = "*"
+"""A consent on this channel or topic stands for all of them."""
+
+
+def decide(
+    warehouse: Warehouse, candidates: ir.Table, channel: str, topic: str, policy: Policy, now: datetime
+) -> ir.Table:
+    """Candidates (enrolment_id, identifier_id, customer_id) with outcome, reason, defer_until, address, locale, seen.
+
+    `outcome` is send, skip or defer. Every candidate comes out exactly once.
+    """
+    customers = candidates.select("customer_id").distinct()
+    rows = candidates
+    for facts in (
+        _reach(warehouse, channel),
+        _consent(warehouse, channel, topic),
+        _contacts(warehouse, customers, policy, now),
+        _profiles(warehouse, policy, now),
+    ):
+        rows = rows.left_join(facts, "customer_id").drop("customer_id_right")
+    contacts = ibis.coalesce(rows.contacts, 0)
+    granted = rows.granted_at.notnull() & (rows.refused_at.isnull() | (rows.granted_at > rows.refused_at))
+    over = contacts >= policy.cap.messages if policy.cap else ibis.literal(False)
+    reason = ibis.cases(
+        (rows.address.isnull(), "unreachable"),
+        (rows.suppressed_as.notnull(), "suppressed"),
+        (~granted, "no_consent"),
+        (over, "over_cap"),
+        (rows.quiet_until.notnull(), "quiet_hours"),
+        else_="allowed",
+    )
+    rows = rows.mutate(reason=reason, contacts=contacts, granted=granted)
+    outcome = ibis.cases((rows.reason == "allowed", "send"), (rows.reason == "quiet_hours", "defer"), else_="skip")
+    return rows.select(
+        *candidates.columns,
+        "reason",
+        "address",
+        outcome=outcome,
+        defer_until=rows.quiet_until,
+        locale=ibis.coalesce(rows.locale, "en"),
+        seen=_seen(rows, policy),
+    )
+
+
+def _reach(warehouse: Warehouse, channel: str) -> ir.Table:
+    """The customers' addresses on the channel, each with the reason it is suppressed for, if it is."""
+    addresses, suppressed = warehouse.table(ADDRESSES), warehouse.table(SUPPRESSIONS)
+    here = addresses.filter(addresses.channel == channel).select("customer_id", "address", "address_hash")
+    listed = suppressed.filter(suppressed.channel == channel).select("address_hash", suppressed_as=suppressed.reason)
+    return here.left_join(listed, "address_hash").select("customer_id", "address", "suppressed_as")
+
+
+def _consent(warehouse: Warehouse, channel: str, topic: str) -> ir.Table:
+    """When each customer last granted and last refused, over all their identifiers; at one instant a refusal wins."""
+    consents = warehouse.table(CONSENTS)
+    here = consents.filter(consents.channel.isin([channel, ALL]), consents.topic.isin([topic, ALL]))
+    return here.group_by("customer_id").aggregate(
+        granted_at=here.occurred_at.max(where=here.state == "granted"),
+        refused_at=here.occurred_at.max(where=here.state != "granted"),
+    )
+
+
+def _contacts(warehouse: Warehouse, customers: ir.Table, policy: Policy, now: datetime) -> ir.Table:
+    """How many messages each customer was planned in the cap's window, those of all journeys and channels."""
+    messages = warehouse.table(MESSAGES)
+    days = policy.cap.days if policy.cap else 0
+    recent = messages.filter(
+        messages.planned_at > ibis.timestamp(naive(now - timedelta(days=days))), messages.status != "skipped"
+    ).semi_join(customers, "customer_id")
+    return recent.group_by("customer_id").aggregate(contacts=recent.count())
+
+
+def _profiles(warehouse: Warehouse, policy: Policy, now: datetime) -> ir.Table:
+    """Each customer's locale, and until when it is quiet where they live (null: it is not)."""
+    profiles = warehouse.table(PROFILES).select("customer_id", "locale", "time_zone")
+    names = warehouse.read(profiles.select("time_zone").distinct())["time_zone"].to_pylist()
+    zones = warehouse.stage("zones", _zones(names, policy, now))
+    return profiles.left_join(zones, "time_zone").select("customer_id", "locale", "time_zone", "quiet_until")
+
+
+def _zones(names: Iterable[str], policy: Policy, now: datetime) -> pa.Table:
+    until = {name: quiet_until(name, policy, now) for name in sorted(set(names))}
+    return pa.table(
+        {
+            "time_zone": pa.array(list(until), pa.string()),
+            "quiet_until": pa.array([naive(at) if at else None for at in until.values()], pa.timestamp("us")),
+        }
+    )
+
+
+def quiet_until(zone: str, policy: Policy, now: datetime) -> datetime | None:
+    """When the quiet hours that hold at `now` in the zone are over, in UTC; None where they do not hold.
+
+    A zone that nobody knows counts as UTC. The end is a time on the wall there, whatever the clocks do that night.
+    """
+    if policy.quiet_hours is None:
+        return None
+    start, end = clock_time(policy.quiet_hours.start), clock_time(policy.quiet_hours.end)
+    try:
+        there = now.astimezone(ZoneInfo(zone))
+    except (ZoneInfoNotFoundError, ValueError):
+        there = now.astimezone(UTC)
+    wall = there.time()
+    if not _within(wall, start, end):
+        return None
+    day = there.date() + timedelta(days=1) if start > end and wall >= start else there.date()
+    return datetime.combine(day, end, there.tzinfo).astimezone(UTC)
+
+
+def _within(wall: time, start: time, end: time) -> bool:
+    return start <= wall < end if start <= end else wall >= start or wall < end
+
+
+def _seen(rows: ir.Table, policy: Policy) -> ir.StringValue:
+    """What the rules saw, as JSON text."""
+    consent = ibis.cases((rows.granted, "granted"), (rows.refused_at.notnull(), "refused"), else_="none")
+    text = (
+        ibis.literal('{"address":')
+        + ibis.ifelse(rows.address.notnull(), "true", "false")
+        + ibis.literal(',"suppressed":"')
+        + ibis.coalesce(rows.suppressed_as, "")
+        + ibis.literal('","consent":"')
+        + consent
+        + ibis.literal('","messages_in_window":')
+        + rows.contacts.cast("string")
+        + ibis.literal(f',"cap":{policy.cap.messages if policy.cap else "null"},"time_zone":"')
+        + ibis.coalesce(rows.time_zone, "UTC").replace('"', "").replace("\\", "")
+        + ibis.literal('","quiet_until":"')
+        + ibis.coalesce(rows.quiet_until.strftime("%Y-%m-%d %H:%M"), "")
+        + ibis.literal('"}')
+    )
+    return text

@@ -1,0 +1,78 @@
+"""Journeys saved and found: every change is a new version, none is ever overwritten."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, select
+
+from onevoice.journeys.document import Document, parse, written
+from onevoice.journeys.models import journey as table
+from onevoice.kernel.errors import NotFound
+
+
+@dataclass(frozen=True)
+class SavedJourney:
+    """A version of a journey."""
+
+    name: str
+    version: int
+    status: str
+    saved_at: datetime
+    definition: dict[str, Any]
+
+    @property
+    def document(self) -> Document:
+        """The checked document."""
+        return parse(self.definition)
+
+
+def save(connection: Connection, document: dict[str, Any], now: datetime) -> tuple[int, bool]:
+    """Saves a document as a new version if it differs from the newest; returns (version, changed).
+
+    Raises InvalidInput naming the place in the document.
+    """
+    journey = parse(document)
+    definition = written(journey)
+    newest = connection.execute(_newest(journey.name)).one_or_none()
+    if newest is not None and newest.definition == definition:
+        return newest.version, False
+    version = newest.version + 1 if newest is not None else 1
+    connection.execute(
+        table.insert().values(
+            name=journey.name, version=version, definition=definition, status=journey.status, saved_at=now
+        )
+    )
+    return version, True
+
+
+def get(connection: Connection, name: str) -> SavedJourney:
+    """The newest version. Raises NotFound."""
+    row = connection.execute(_newest(name)).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no journey {name!r}")
+    return _saved(row)
+
+
+def all_journeys(connection: Connection) -> list[SavedJourney]:
+    """The newest version of each, by name."""
+    newest = select(table.c.name, func.max(table.c.version).label("version")).group_by(table.c.name).subquery()
+    rows = connection.execute(
+        select(table)
+        .join(newest, (table.c.name == newest.c.name) & (table.c.version == newest.c.version))
+        .order_by(table.c.name)
+    )
+    return [_saved(row) for row in rows]
+
+
+def live(connection: Connection) -> list[SavedJourney]:
+    """Those whose newest version is live: what a tick moves."""
+    return [journey for journey in all_journeys(connection) if journey.status == "live"]
+
+
+def _newest(name: str) -> Any:
+    return select(table).where(table.c.name == name).order_by(table.c.version.desc()).limit(1)
+
+
+def _saved(row: Row[Any]) -> SavedJourney:
+    return SavedJourney(row.name, row.version, row.status, row.saved_at, row.definition)

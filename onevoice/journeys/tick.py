@@ -1,0 +1,240 @@
+"""The tick: moves everybody who is due, in a handful of expressions a position, whoever and how many they are.
+
+All of a tick is one warehouse transaction and every id in it is made from what it stands for, so a tick that is cut off
+has not been, and a second one at the same time finds nobody due.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import ibis
+import ibis.expr.types as ir
+
+from onevoice.catalog.facts import ORDERS
+from onevoice.delivery.facts import MESSAGES
+from onevoice.events.facts import EVENTS
+from onevoice.journeys.document import Document, Plan, Position, plan
+from onevoice.journeys.facts import DECISIONS, ENROLMENTS
+from onevoice.journeys.policy import decide
+from onevoice.journeys.service import SavedJourney
+from onevoice.kernel.clock import naive
+from onevoice.kernel.ids import identifier_id
+from onevoice.segments.facts import SEGMENT_MEMBERS
+from onevoice.warehouse import Warehouse
+
+PRIME = 2_147_483_647
+"""2^31 - 1: the arm's hash multiplies by the journey's salt modulo this prime."""
+
+
+@dataclass
+class TickReport:
+    """What a tick did, per journey."""
+
+    entered: dict[str, int] = field(default_factory=dict)
+    planned: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Journey:
+    """A live journey in the tick."""
+
+    version: int
+    document: Document
+    plan: Plan
+    now: datetime
+    tick: int
+
+    @property
+    def at(self) -> ir.TimestampScalar:
+        return ibis.timestamp(naive(self.now)).cast("timestamp(6)")
+
+
+def tick(warehouse: Warehouse, journeys: Sequence[SavedJourney], now: datetime) -> TickReport:
+    """Moves the journeys on to `now`: entries, goals, then each position in order."""
+    report = TickReport()
+    messages = warehouse.table(MESSAGES)
+    with warehouse.transaction():
+        last = warehouse.rows(messages.aggregate(tick=messages.tick.max()))[0]["tick"] or 0
+        for saved in journeys:
+            document = saved.document
+            journey = _Journey(saved.version, document, plan(document), now, last + 1)
+            report.entered[saved.name] = _enter(warehouse, journey)
+            if document.goal:
+                _leave_by_goal(warehouse, journey, document.goal.event)
+            report.planned[saved.name] = sum(
+                _move(warehouse, journey, index, position) for index, position in enumerate(journey.plan.positions)
+            )
+    return report
+
+
+def in_holdout(customer_id: ir.IntegerColumn, journey: str, share: float) -> ir.BooleanColumn:
+    """Whether a customer is in a journey's hold-out: the same for ever, and independent between journeys.
+
+    The id is a hash already; multiplying it by the journey's salt modulo a prime deals the customers anew for each.
+    """
+    salt = identifier_id("journey", journey) % (PRIME - 2) + 1
+    return ((customer_id % PRIME) * salt) % PRIME < round(share * PRIME)
+
+
+def _enter(warehouse: Warehouse, journey: _Journey) -> int:
+    """The segment's members who have never been in, with their arm; the hold-out's enrolment is over at once."""
+    document, now = journey.document, journey.at
+    members, enrolments = warehouse.table(SEGMENT_MEMBERS), warehouse.table(ENROLMENTS)
+    inside = members.filter(members.segment == document.entry.segment).select("customer_id")
+    before = enrolments.filter(enrolments.journey == document.name).select("customer_id")
+    new = inside.anti_join(before, "customer_id")
+    held = in_holdout(new.customer_id, document.name, document.holdout)
+    new = new.mutate(
+        enrolment_id=warehouse.digest(ibis.literal(f"{document.name}|") + new.customer_id.cast("string")),
+        journey=ibis.literal(document.name),
+        journey_version=ibis.literal(journey.version, "int64"),
+        identifier_id=new.customer_id,
+        arm=ibis.ifelse(held, "holdout", "treated"),
+        step=ibis.literal(journey.plan.positions[0].key),
+        state=ibis.ifelse(held, "done", "active"),
+        reason=ibis.ifelse(held, "holdout", ""),
+        entered_at=now,
+        due_at=now + ibis.interval(seconds=int(journey.plan.delay.total_seconds())),
+        updated_at=now,
+    )
+    entered = warehouse.stage("entered", new)
+    count = warehouse.count(entered)
+    if count:
+        warehouse.append(ENROLMENTS, entered)
+        _record(warehouse, journey, entered.filter(entered.arm == "holdout"), "", "skip", "holdout")
+    return count
+
+
+def _leave_by_goal(warehouse: Warehouse, journey: _Journey, event: str) -> None:
+    """Whoever did the goal's event since entering is out, due or not."""
+    active = _active(warehouse, journey)
+    facts, moment = (ORDERS, "ordered_at") if event == "Order Completed" else (EVENTS, "occurred_at")
+    did = warehouse.table(facts)
+    if facts is EVENTS:
+        did = did.filter(did.name == event)
+    last = did.semi_join(active, "customer_id").group_by("customer_id").aggregate(done_at=did[moment].max())
+    reached = active.join(last, "customer_id").filter(lambda row: row.done_at > row.entered_at)
+    reached = warehouse.stage("reached_goal", reached.select(*ENROLMENTS.columns))
+    if warehouse.count(reached):
+        _record(warehouse, journey, reached, "", "skip", "goal")
+        _end(warehouse, journey, reached, "exited", "goal")
+
+
+def _move(warehouse: Warehouse, journey: _Journey, index: int, position: Position) -> int:
+    """Everybody due at a position: out if they reacted, else decided, planned, and sent on. Returns messages planned."""
+    active = _active(warehouse, journey)
+    due = warehouse.stage("due", active.filter(active.step == position.key, active.due_at <= journey.at))
+    if not warehouse.count(due):
+        return 0
+    if index and position.stop_on:
+        reacted = warehouse.stage("reacted", due.semi_join(_reactions(warehouse, journey, position), "enrolment_id"))
+        _record(warehouse, journey, reacted, position.channel, "skip", "already_reached")
+        _end(warehouse, journey, reacted, "done", "reacted")
+        due = warehouse.stage("undecided", due.anti_join(reacted, "enrolment_id"))
+    document = journey.document
+    candidates = due.select("enrolment_id", "identifier_id", "customer_id", "entered_at")
+    decided = decide(warehouse, candidates, position.channel, document.topic, document.policy, journey.now)
+    message_id = _uuid(warehouse, decided.enrolment_id + ibis.literal(f"|{position.key}"))
+    decided = warehouse.stage(
+        "decided",
+        decided.mutate(message_id=ibis.ifelse(decided.outcome == "send", message_id, ibis.null("string"))),
+    )
+    sent = decided.filter(decided.outcome == "send")
+    warehouse.append(MESSAGES, _messages(sent, journey, position))
+    warehouse.append(DECISIONS, _decisions(warehouse, decided, journey, position.key, position.channel))
+    warehouse.replace(ENROLMENTS, ["enrolment_id"], _moved(decided, journey, index, position))
+    return warehouse.count(sent)
+
+
+def _active(warehouse: Warehouse, journey: _Journey) -> ir.Table:
+    enrolments = warehouse.table(ENROLMENTS)
+    return enrolments.filter(enrolments.journey == journey.document.name, enrolments.state == "active")
+
+
+def _reactions(warehouse: Warehouse, journey: _Journey, position: Position) -> ir.Table:
+    """Enrolments in which a person did what stops the cascade."""
+    messages = warehouse.table(MESSAGES)
+    stops = [messages[f"{reaction}_at"].notnull() for reaction in position.stop_on]
+    return messages.filter(messages.journey == journey.document.name, ibis.or_(*stops)).select("enrolment_id")
+
+
+def _messages(sent: ir.Table, journey: _Journey, position: Position) -> ir.Table:
+    """Planned messages of those whom the policy lets through."""
+    known = {
+        "journey": ibis.literal(journey.document.name),
+        "journey_version": ibis.literal(journey.version, "int64"),
+        "step": ibis.literal(position.key),
+        "channel": ibis.literal(position.channel),
+        "template": ibis.literal(position.template),
+        "topic": ibis.literal(journey.document.topic),
+        "planned_at": journey.at,
+        "tick": ibis.literal(journey.tick, "int64"),
+        "status": ibis.literal("planned"),
+    }
+    later = {
+        name: ibis.null(kind)
+        for name, kind in MESSAGES.columns.items()
+        if name not in known and name not in sent.columns
+    }
+    return sent.mutate(**known, **later).select(*MESSAGES.columns)
+
+
+def _decisions(warehouse: Warehouse, decided: ir.Table, journey: _Journey, step: str, channel: str) -> ir.Table:
+    moment = f"|{step}|{channel}|{journey.now.isoformat()}|"
+    return decided.mutate(
+        decision_id=warehouse.digest(decided.enrolment_id + ibis.literal(moment) + decided.reason),
+        journey=ibis.literal(journey.document.name),
+        step=ibis.literal(step),
+        channel=ibis.literal(channel),
+        decided_at=journey.at,
+    ).select(*DECISIONS.columns)
+
+
+def _moved(decided: ir.Table, journey: _Journey, index: int, position: Position) -> ir.Table:
+    """The enrolments after the decision: a refusal moves on at once, a message after its wait, a deferral stays."""
+    following = journey.plan.after(index)
+    now = journey.at
+    waits = now + ibis.interval(seconds=int(position.wait.total_seconds()))
+    deferred = decided.outcome == "defer"
+    over = ~deferred if not following else ibis.literal(False)
+    return decided.mutate(
+        journey=ibis.literal(journey.document.name),
+        journey_version=ibis.literal(journey.version, "int64"),
+        arm=ibis.literal("treated"),
+        step=ibis.ifelse(deferred, position.key, following or position.key),
+        state=ibis.ifelse(over, "done", "active"),
+        reason=ibis.ifelse(over, "completed", ""),
+        due_at=ibis.cases((deferred, decided.defer_until), (decided.outcome == "send", waits), else_=now),
+        updated_at=now,
+    ).select(*ENROLMENTS.columns)
+
+
+def _record(warehouse: Warehouse, journey: _Journey, rows: ir.Table, channel: str, outcome: str, reason: str) -> None:
+    """A decision without a message, about enrolments."""
+    decided = rows.select("enrolment_id", "identifier_id", "customer_id", "step").mutate(
+        outcome=ibis.literal(outcome),
+        reason=ibis.literal(reason),
+        message_id=ibis.null("string"),
+        seen=ibis.literal("{}"),
+    )
+    made = decided.mutate(
+        decision_id=warehouse.digest(decided.enrolment_id + ibis.literal(f"|{journey.now.isoformat()}|{reason}")),
+        journey=ibis.literal(journey.document.name),
+        channel=ibis.literal(channel),
+        decided_at=journey.at,
+    )
+    warehouse.append(DECISIONS, made.select(*DECISIONS.columns))
+
+
+def _end(warehouse: Warehouse, journey: _Journey, rows: ir.Table, state: str, reason: str) -> None:
+    ended = rows.mutate(state=ibis.literal(state), reason=ibis.literal(reason), updated_at=journey.at)
+    warehouse.replace(ENROLMENTS, ["enrolment_id"], ended.select(*ENROLMENTS.columns))
+
+
+def _uuid(warehouse: Warehouse, text: ir.StringValue) -> ir.StringValue:
+    """A hash in the shape of a UUID."""
+    digest = warehouse.digest(text)
+    dash = ibis.literal("-")
+    pieces = [digest.substr(start, length) for start, length in ((0, 8), (8, 4), (12, 4), (16, 4), (20, 12))]
+    return pieces[0] + dash + pieces[1] + dash + pieces[2] + dash + pieces[3] + dash + pieces[4]
