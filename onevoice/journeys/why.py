@@ -1,0 +1,41 @@
+"""Why a customer did or did not get a message, in plain words, from the decisions that were kept."""
+
+from typing import Any
+
+import ibis
+import msgspec
+
+from onevoice.journeys.facts import DECISIONS
+from onevoice.warehouse import Warehouse
+
+SENTENCES = {
+    "allowed": "Sent on {channel}: there is an address, consent is granted and no rule objected.",
+    "unreachable": "Not sent on {channel}: the customer has no address there.",
+    "suppressed": "Not sent on {channel}: the address is on the suppression list ({suppressed}).",
+    "no_consent": "Not sent on {channel}: consent is {consent}.",
+    "over_cap": "Not sent on {channel}: {messages_in_window} messages in the window, and the cap is {cap}.",
+    "quiet_hours": "Deferred on {channel}: it was night in {time_zone}; quiet until {quiet_until} UTC.",
+    "holdout": "Not contacted: the customer is in the journey's hold-out, by which its effect is measured.",
+    "already_reached": "Not sent on {channel}: the customer had opened or clicked an earlier message of the cascade.",
+    "goal": "The journey ended: the customer did what it was for.",
+}
+
+
+def why(warehouse: Warehouse, customer_id: int, journey: str | None = None) -> list[dict[str, Any]]:
+    """Every decision about a customer, the newest first: outcome, reason, the values seen, and a sentence."""
+    decisions = warehouse.table(DECISIONS)
+    rows = decisions.filter(decisions.customer_id == ibis.literal(customer_id, "int64"))
+    if journey is not None:
+        rows = rows.filter(rows.journey == journey)
+    told = []
+    for row in warehouse.rows(rows.order_by(ibis.desc("decided_at"), "step")):
+        seen = msgspec.json.decode(row["seen"])
+        told.append(
+            {
+                **{name: row[name] for name in ("journey", "step", "channel", "decided_at", "outcome", "reason")},
+                "message_id": row["message_id"],
+                "seen": seen,
+                "sentence": SENTENCES[row["reason"]].format(**seen, channel=row["channel"]),
+            }
+        )
+    return told
