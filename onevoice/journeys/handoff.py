@@ -50,7 +50,13 @@ def _queued(rows: list[dict[str, Any]], versions: dict[str, int], now: datetime)
     for row in rows:
         products = [row[f"product_{place + 1}"] for place in range(NAMED)]
         variables = {
-            "customer": {"first_name": row["first_name"], "last_name": row["last_name"], "locale": row["locale"]},
+            "customer": {
+                "first_name": row["first_name"],
+                "last_name": row["last_name"],
+                "locale": row["locale"],
+                "favourite_category": row["category"],
+                "products": [{"name": name} for name in products if name],
+            },
             "favourite": {"category": row["category"], "products": [name for name in products if name]},
             "journey": row["journey"],
         }
