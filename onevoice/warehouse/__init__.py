@@ -73,6 +73,13 @@ class Warehouse:
         """How many rows the expression has."""
         return int(self.rows(expression.aggregate(n=expression.count()))[0]["n"])
 
+    def json_value(self, document: ir.StringValue, name: str) -> ir.StringValue:
+        """A member of a JSON object as text: strings as they are, numbers as written, true and false."""
+        path = f'$."{name}"'
+        if self.is_duckdb:
+            return _duckdb_json_value(document, path)
+        return _clickhouse_json_value(document, path)
+
     def digest(self, text: ir.StringValue) -> ir.StringValue:
         """MD5 of a text as 32 hexadecimal digits: the same on every store, and so the ids made of it."""
         if self.is_duckdb:
@@ -190,12 +197,21 @@ class Warehouse:
         return f"{name} NOT NULL" if self.is_duckdb and not kind.nullable else str(name)
 
 
+# Declarations of the stores' own functions, which Ibis has no word for.
 @ibis.udf.scalar.builtin(name="MD5")
-def _clickhouse_md5(text: str) -> bytes: ...  # type: ignore[empty-body]  # a declaration of the store's own function
+def _clickhouse_md5(text: str) -> bytes: ...  # type: ignore[empty-body]
 
 
 @ibis.udf.scalar.builtin(name="hex")
-def _clickhouse_hex(data: bytes) -> str: ...  # type: ignore[empty-body]  # likewise
+def _clickhouse_hex(data: bytes) -> str: ...  # type: ignore[empty-body]
+
+
+@ibis.udf.scalar.builtin(name="json_extract_string")
+def _duckdb_json_value(document: str, path: str) -> str: ...  # type: ignore[empty-body]
+
+
+@ibis.udf.scalar.builtin(name="JSON_VALUE")
+def _clickhouse_json_value(document: str, path: str) -> str: ...  # type: ignore[empty-body]
 
 
 def _expression(schema: ibis.Schema, name: str) -> ir.Table:

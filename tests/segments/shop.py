@@ -1,0 +1,146 @@
+"""A small shop with a year of seeded history, in a warehouse and as plain Python values beside it."""
+
+import json
+import random
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from onevoice.catalog.facts import ORDER_LINES, ORDERS, PRODUCTS
+from onevoice.customers.facts import ADDRESSES, CONSENTS, PROFILES, SUPPRESSIONS, TRAITS
+from onevoice.events.facts import EVENTS
+from onevoice.kernel.clock import naive
+from onevoice.warehouse import Facts, Warehouse
+from tests.conftest import NOW
+
+TODAY = naive(NOW)
+CUSTOMERS = range(1, 121)
+CATEGORIES = ["Bread", "Cheese", "Wine", None]
+NAMES = ["Product Viewed", "Email Opened", "Email Link Clicked", "Push Opened", "SMS Link Clicked"]
+
+Row = dict[str, Any]
+
+
+@dataclass
+class Shop:
+    """The rows of each table."""
+
+    products: list[Row]
+    profiles: list[Row]
+    orders: list[Row]
+    lines: list[Row]
+    events: list[Row]
+    traits: list[Row]
+    consents: list[Row]
+    addresses: list[Row]
+    suppressions: list[Row]
+
+
+def make(seed: int = 7) -> Shop:
+    """The same shop for the same seed."""
+    dice = random.Random(seed)
+
+    def moment() -> datetime:
+        return TODAY - timedelta(days=dice.randrange(-5, 300), hours=dice.randrange(24))
+
+    shop = Shop([], [], [], [], [], [], [], [], [])
+    for number in range(12):
+        category = CATEGORIES[number % 4]
+        shop.products.append(
+            {"product_id": f"p{number}", "name": f"Product {number:02}", "category": category, "updated_at": TODAY}
+        )
+    for customer in CUSTOMERS:
+        shop.profiles.append(
+            {"customer_id": customer, "locale": "en", "time_zone": "UTC", "traits": "{}", "first_seen_at": TODAY}
+        )
+        mine = {"customer_id": customer, "identifier_id": customer}
+        for order in range(dice.choice([0, 0, 1, 2, 5])):
+            at, order_id = moment(), f"o{customer}-{order}"
+            lines = [
+                {
+                    **mine,
+                    "order_id": order_id,
+                    "source_id": 1,
+                    "line": line,
+                    "ordered_at": at,
+                    "product_id": f"p{dice.randrange(12)}",
+                    "quantity": 1.0,
+                    "revenue": Decimal(dice.randrange(50, 2000)) / 100,
+                    "discount": Decimal(0),
+                }
+                for line in range(dice.randrange(1, 5))
+            ]
+            shop.lines += lines
+            shop.orders.append(
+                {
+                    **mine,
+                    "order_id": order_id,
+                    "source_id": 1,
+                    "channel": dice.choice(["offline", "web"]),
+                    "ordered_at": at,
+                    "currency": "EUR",
+                    "revenue": sum(line["revenue"] for line in lines),
+                    "discount": Decimal(0),
+                    "lines": len(lines),
+                    "event_id": order_id,
+                }
+            )
+        for number in range(dice.randrange(12)):
+            at = moment()
+            shop.events.append(
+                {
+                    **mine,
+                    "event_id": f"e{customer}-{number}",
+                    "source_id": 1,
+                    "type": "track",
+                    "name": dice.choice(NAMES),
+                    "channel": "web",
+                    "occurred_at": at,
+                    "received_at": at,
+                    "properties": json.dumps({"colour": dice.choice(["red", "blue"]), "size": dice.choice([1, 2.5])}),
+                }
+            )
+        for name, values in {"city": ["Roma", "Iași", "القاهرة"], "age": [17, 30, 64.5], "vip": [True, None]}.items():
+            value = dice.choice(values)
+            shop.traits.append(
+                {**mine, "name": name, "value": json.dumps(value, ensure_ascii=False), "occurred_at": TODAY}
+                | {"event_id": "t"}
+            )
+            if value is None:
+                shop.traits[-1]["value"] = None
+        if dice.random() < 0.7:
+            hashed = f"h{customer}"
+            shop.addresses.append(
+                {"customer_id": customer, "channel": "email", "address": f"c{customer}@example.com"}
+                | {"address_hash": hashed, "updated_at": TODAY}
+            )
+            if dice.random() < 0.2:
+                shop.suppressions.append(
+                    {"channel": "email", "address_hash": hashed, "reason": "bounced", "suppressed_at": TODAY}
+                )
+        for state in dice.choice([[], ["granted"], ["denied"], ["granted", "withdrawn"], ["withdrawn", "granted"]]):
+            at = TODAY - timedelta(days=10 - len(shop.consents) % 2)
+            identifier = customer * 1000 + len(shop.consents)
+            shop.consents.append(
+                {"identifier_id": identifier, "customer_id": customer, "channel": dice.choice(["email", "*"])}
+                | {"topic": "offers", "state": state, "occurred_at": at}
+            )
+    return shop
+
+
+def fill(warehouse: Warehouse, shop: Shop) -> None:
+    """Puts the shop into a warehouse."""
+    tables: list[tuple[Facts, list[Row]]] = [
+        (PRODUCTS, shop.products),
+        (PROFILES, shop.profiles),
+        (ORDERS, shop.orders),
+        (ORDER_LINES, shop.lines),
+        (EVENTS, shop.events),
+        (TRAITS, shop.traits),
+        (CONSENTS, shop.consents),
+        (ADDRESSES, shop.addresses),
+        (SUPPRESSIONS, shop.suppressions),
+    ]
+    for facts, rows in tables:
+        warehouse.append(facts, facts.arrow({name: [row.get(name) for row in rows] for name in facts.columns}))

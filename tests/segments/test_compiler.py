@@ -1,0 +1,188 @@
+"""Every condition finds, on both stores, exactly the customers that plain Python finds."""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from onevoice.segments.compiler import REACTIONS, members
+from onevoice.segments.facts import SEGMENT_MEMBERS
+from onevoice.segments.tree import condition
+from onevoice.warehouse import Warehouse
+from tests.conftest import NOW
+from tests.segments.shop import CUSTOMERS, TODAY, Row, Shop, fill, make
+
+SHOP = make()
+EVERYBODY = set(CUSTOMERS)
+
+
+@pytest.fixture
+def shop(store: Warehouse) -> Warehouse:
+    fill(store, SHOP)
+    store.append(
+        SEGMENT_MEMBERS,
+        SEGMENT_MEMBERS.arrow({"segment": ["even"] * 60, "customer_id": range(2, 122, 2), "entered_at": [TODAY] * 60}),
+    )
+    return store
+
+
+def since(rows: list[Row], moment: str, days: int | None) -> list[Row]:
+    start = TODAY - timedelta(days=days) if days else None
+    return [row for row in rows if row[moment] <= TODAY and (start is None or row[moment] > start)]
+
+
+def count(rows: list[Row]) -> Counter[int]:
+    return Counter(row["customer_id"] for row in rows)
+
+
+def orders(days: int | None = None) -> dict[int, list[float]]:
+    found: dict[int, list[float]] = defaultdict(list)
+    for row in since(SHOP.orders, "ordered_at", days):
+        found[row["customer_id"]].append(float(row["revenue"]))
+    return found
+
+
+def named(name: str, days: int | None = None, **properties: Any) -> list[Row]:
+    rows = [row for row in since(SHOP.events, "occurred_at", days) if row["name"] == name]
+    return [row for row in rows if properties.items() <= json.loads(row["properties"]).items()]
+
+
+def trait(name: str, test: Callable[[Any], bool]) -> set[int]:
+    return {
+        row["customer_id"]
+        for row in SHOP.traits
+        if row["name"] == name and row["value"] is not None and test(json.loads(row["value"]))
+    }
+
+
+def category_lines(days: int | None = None) -> dict[int, list[tuple[str | None, float]]]:
+    categories = {row["product_id"]: row["category"] for row in SHOP.products}
+    found: dict[int, list[tuple[str | None, float]]] = defaultdict(list)
+    for row in since(SHOP.lines, "ordered_at", days):
+        found[row["customer_id"]].append((categories[row["product_id"]], float(row["revenue"])))
+    return found
+
+
+def top(lines: list[tuple[str | None, float]]) -> str | None:
+    groups = {name for name, _ in lines if name}
+    keyed = [(-sum(n == g for n, _ in lines), -round(sum(r for n, r in lines if n == g), 4), g) for g in groups]
+    return min(keyed)[2] if keyed else None
+
+
+def preferred() -> dict[int, str]:
+    found: dict[int, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
+    for row in since(SHOP.events, "occurred_at", 90):
+        if row["name"] in REACTIONS:
+            found[row["customer_id"]][REACTIONS[row["name"]]].append(row["occurred_at"])
+    return {
+        customer: min(channels, key=lambda c: (-len(channels[c]), TODAY - max(channels[c]), c))
+        for customer, channels in found.items()
+    }
+
+
+def consenting() -> set[int]:
+    last: dict[int, dict[bool, Any]] = defaultdict(dict)
+    for row in SHOP.consents:
+        granted = row["state"] == "granted"
+        held = last[row["customer_id"]].get(granted)
+        last[row["customer_id"]][granted] = max(held or row["occurred_at"], row["occurred_at"])
+    return {c for c, at in last.items() if True in at and (False not in at or at[True] > at[False])}
+
+
+def reachable() -> set[int]:
+    listed = {row["address_hash"] for row in SHOP.suppressions}
+    return {row["customer_id"] for row in SHOP.addresses if row["address_hash"] not in listed}
+
+
+BREAD = {c for c, lines in category_lines().items() if sum(n == "Bread" for n, _ in lines) >= 2}
+
+CASES: list[tuple[dict[str, Any], set[int]]] = [
+    ({"trait": {"name": "city", "equals": "القاهرة"}}, trait("city", lambda v: v == "القاهرة")),
+    ({"trait": {"name": "city", "one_of": ["Roma", "Iași"]}}, trait("city", lambda v: v in ("Roma", "Iași"))),
+    ({"trait": {"name": "city", "contains": "om"}}, trait("city", lambda v: "om" in v)),
+    ({"trait": {"name": "age", "at_least": 30}}, trait("age", lambda v: v >= 30)),
+    ({"trait": {"name": "age", "at_most": 30}}, trait("age", lambda v: v <= 30)),
+    ({"trait": {"name": "vip", "equals": True}}, trait("vip", lambda v: v is True)),
+    ({"trait": {"name": "vip", "exists": True}}, trait("vip", lambda v: True)),
+    ({"event": {"name": "Product Viewed"}}, set(count(named("Product Viewed")))),
+    (
+        {"event": {"name": "Product Viewed", "at_least": 2, "within": "90 days"}},
+        {c for c, n in count(named("Product Viewed", 90)).items() if n >= 2},
+    ),
+    (
+        {"event": {"name": "Product Viewed", "at_most": 1}},
+        EVERYBODY - {c for c, n in count(named("Product Viewed")).items() if n > 1},
+    ),
+    ({"event": {"name": "Product Viewed", "exactly": 0}}, EVERYBODY - set(count(named("Product Viewed")))),
+    (
+        {"event": {"name": "Product Viewed", "exactly": 2}},
+        {c for c, n in count(named("Product Viewed")).items() if n == 2},
+    ),
+    (
+        {"event": {"name": "Product Viewed", "where": {"colour": "red", "size": 2.5}}},
+        set(count(named("Product Viewed", colour="red", size=2.5))),
+    ),
+    ({"orders": {"at_least": 2}}, {c for c, paid in orders().items() if len(paid) >= 2}),
+    ({"orders": {"at_most": 1}}, EVERYBODY - {c for c, paid in orders().items() if len(paid) > 1}),
+    (
+        {"orders": {"measure": "revenue", "at_least": 40, "within": "120 days"}},
+        {c for c, paid in orders(120).items() if sum(paid) >= 40},
+    ),
+    (
+        {"orders": {"measure": "average", "at_least": 30}},
+        {c for c, paid in orders().items() if sum(paid) / len(paid) >= 30},
+    ),
+    ({"last_order": {"before": "60 days"}}, set(orders()) - set(orders(60))),
+    ({"last_order": {"within": "60 days"}}, set(orders(60))),
+    ({"category": {"name": "Bread", "at_least": 2}}, BREAD),
+    (
+        {"category": {"name": "Wine", "measure": "share", "at_least": 0.5}},
+        {
+            c
+            for c, lines in category_lines().items()
+            if sum(r for n, r in lines if n == "Wine") >= 0.5 * sum(r for _, r in lines)
+        },
+    ),
+    (
+        {"category": {"name": "Cheese", "measure": "top", "within": "200 days"}},
+        {c for c, lines in category_lines(200).items() if top(lines) == "Cheese"},
+    ),
+    *(
+        ({"prefers": {"channel": channel, "within": "90 days"}}, {c for c, p in preferred().items() if p == channel})
+        for channel in ("email", "push", "sms")
+    ),
+    ({"consent": {"channel": "email", "topic": "offers"}}, consenting()),
+    ({"reachable": {"channel": "email"}}, reachable()),
+    ({"segment": {"name": "even"}}, set(range(2, 122, 2))),
+    ({"not": {"segment": {"name": "even"}}}, set(range(1, 121, 2))),
+    (
+        {
+            "all": [
+                {"not": {"last_order": {"within": "60 days"}}},
+                {"any": [{"reachable": {"channel": "email"}}, {"segment": {"name": "even"}}]},
+                {"not": {"all": [{"not": {"category": {"name": "Bread", "at_least": 2}}}]}},
+            ]
+        },
+        (EVERYBODY - set(orders(60))) & (reachable() | set(range(2, 122, 2))) & BREAD,
+    ),
+]
+
+
+def test_all_conditions_find_whom_plain_python_finds(shop: Warehouse) -> None:
+    for document, expected in CASES:
+        found = [row["customer_id"] for row in shop.rows(members(condition(document), shop, NOW))]
+        assert len(found) == len(set(found)), document
+        assert set(found) == expected, document
+
+
+def test_the_cases_tell_conditions_apart() -> None:
+    for document, expected in CASES:
+        assert 0 < len(expected) < len(EVERYBODY), document
+
+
+def test_the_shop_is_the_same_every_time() -> None:
+    again: Shop = make()
+    assert again == SHOP
