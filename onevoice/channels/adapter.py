@@ -54,13 +54,13 @@ class Outcome:
 class News(StrEnum):
     """What a provider tells later about a message, or what its reader did. In rank order; see delivery.statuses."""
 
-    DELIVERED = "delivered"
     FAILED = "failed"
+    DELIVERED = "delivered"
     BOUNCED = "bounced"
     OPENED = "opened"
     CLICKED = "clicked"
-    COMPLAINED = "complained"
     UNSUBSCRIBED = "unsubscribed"
+    COMPLAINED = "complained"
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,7 @@ class MessageNews:
     occurred_at: datetime
     provider_event_id: str  # makes a repetition recognisable
     error_code: str = ""
+    address_is_dead: bool = False  # suppress the address on this channel
     raw: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -91,6 +92,7 @@ class ChannelAdapter(Protocol):
 
     channel: str  # email, sms, push, ...
     price: Decimal  # of one message (or one SMS part), in the account's currency
+    tells_delivery: bool  # whether news of delivery follows; where not, accepted counts as delivered until it bounces
 
     async def open(self) -> None:
         """Makes ready: connections, credentials. Called once, in the event loop that will send."""

@@ -37,7 +37,7 @@ MESSAGE_EVENTS = Facts(
     {
         "event_id": "!string",
         "message_id": "!string",
-        "news": "!string",  # accepted, delivered, opened, clicked, unsubscribed, complained, bounced, failed, in_doubt, skipped
+        "news": "!string",  # a word of statuses.RANK
         "occurred_at": "!timestamp(6)",
         "received_at": "!timestamp(6)",
         "machine": "!boolean",  # a scanner or a mail proxy did it, not a person

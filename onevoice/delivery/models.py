@@ -1,6 +1,19 @@
 """Database tables of delivery: the queue of messages, the links they carry, the hand-off's watermark."""
 
-from sqlalchemy import BigInteger, Column, DateTime, Identity, Index, Integer, Numeric, SmallInteger, Table, Text, Uuid, text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    Numeric,
+    SmallInteger,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from onevoice.database import metadata
@@ -33,7 +46,7 @@ message = Table(
     Column("error_code", Text),
     Column("error", Text),
     Column("cost", Numeric(18, 4)),
-    Index("ix_message_queue", "transactional", "not_before", postgresql_where=text("state = 'queued'")),
+    Index("ix_message_queue", text("transactional DESC"), "not_before", postgresql_where=text("state = 'queued'")),
     Index("ix_message_sending", "worker", postgresql_where=text("state = 'sending'")),
 )
 

@@ -35,4 +35,5 @@ class MessageEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     machine: bool = False
     error_code: str = ""
     cost: str = ""  # decimal, where accepted
+    delivered: bool = False  # accepted by a provider that tells no more: counts as delivered until it bounces
     detail: dict[str, Any] = {}

@@ -95,7 +95,7 @@ CREATE TABLE message (
     CONSTRAINT pk_message PRIMARY KEY (id),
     CONSTRAINT uq_message_number UNIQUE (number)
 );
-CREATE INDEX ix_message_queue ON message (transactional, not_before) WHERE state = 'queued';
+CREATE INDEX ix_message_queue ON message (transactional DESC, not_before) WHERE state = 'queued';
 CREATE INDEX ix_message_sending ON message (worker) WHERE state = 'sending';
 
 CREATE TABLE published (

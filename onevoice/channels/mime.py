@@ -1,0 +1,89 @@
+"""An e-mail as it travels: headers and two quoted-printable parts, with one-click unsubscribing (RFC 8058).
+
+Made for speed: pieces that recur from message to message are encoded once. Each piece begins a line of its own, joined
+to the one before by a soft line break, so the encoded pieces can be put together in any order.
+"""
+
+import re
+import time
+from binascii import b2a_base64, b2a_qp
+from email.utils import formatdate
+
+from onevoice.channels.pieces import Pieces
+
+LONG = 100  # characters; shorter pieces are mostly values of one message, and encoded faster than looked up
+MOST_KEPT = 5_000
+WORD_BYTES = 45  # of text in one encoded word: with its frame it stays within the 75 characters of RFC 2047
+
+_BOUNDARY = b"=_onevoice"  # cannot occur in quoted-printable text
+_PART = b"Content-Type: text/%s; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+_BETWEEN = b"\r\n--" + _BOUNDARY + b"\r\n"
+_HEADERS_END = (
+    b'MIME-Version: 1.0\r\nContent-Type: multipart/alternative; boundary="' + _BOUNDARY + b'"\r\n\r\n--' + _BOUNDARY
+) + b"\r\n"
+_TEXT_START, _HTML_START = _PART % b"plain", _PART % b"html"
+_END = b"\r\n--" + _BOUNDARY + b"--\r\n.\r\n"
+
+_kept: dict[str, bytes] = {}
+
+
+def stuffed_message(headers: bytes, text: str, html: str) -> bytes:
+    """The message with its parts as DATA wants it: CRLF lines, leading dots doubled, the final dot at the end."""
+    return b"".join((headers, _HEADERS_END, _TEXT_START, _encoded(text), _BETWEEN, _HTML_START, _encoded(html), _END))
+
+
+def _encoded(text: str) -> bytes:
+    pieces = text.pieces if isinstance(text, Pieces) else (text,)
+    kept = _kept
+    encoded = []
+    for piece in pieces:
+        if len(piece) < LONG:
+            if piece:
+                encoded.append(_quoted(piece))
+            continue
+        found = kept.get(piece)
+        if found is None:
+            if len(kept) >= MOST_KEPT:
+                kept.clear()
+            found = kept[piece] = _quoted(piece)
+        encoded.append(found)
+    return b"=\r\n".join(encoded)
+
+
+def _quoted(piece: str) -> bytes:
+    quoted = b2a_qp(piece.encode())
+    if b"\n" in quoted:
+        quoted = quoted.replace(b"\r\n", b"\n").replace(b"\n.", b"\n..").replace(b"\n", b"\r\n")
+    return b"." + quoted if quoted[:1] == b"." else quoted
+
+
+def header_text(text: str) -> str:
+    """A header's value: short ASCII as it is, else in encoded words (RFC 2047). Never more than one header."""
+    text = re.sub(r"[\x00-\x1f\x7f]+", " ", text) if not text.isprintable() else text
+    if text.isascii() and len(text) <= 60 and "=?" not in text:
+        return text
+    return "\r\n ".join(f"=?utf-8?b?{b2a_base64(word, newline=False).decode()}?=" for word in _words(text))
+
+
+def _words(text: str) -> list[bytes]:
+    """The text in UTF-8, in words of at most WORD_BYTES, no character split."""
+    words, word = [], b""
+    for character in text:
+        encoded = character.encode("utf-8", "replace")
+        if len(word) + len(encoded) > WORD_BYTES:
+            words.append(word)
+            word = b""
+        word += encoded
+    return [*words, word]
+
+
+_date: tuple[int, str] = (0, "")
+
+
+def date() -> str:
+    """Now, as the Date header has it."""
+    global _date
+    second = int(time.time())
+    if _date[0] != second:
+        _date = (second, formatdate(second))
+    return _date[1]

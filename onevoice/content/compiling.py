@@ -1,0 +1,173 @@
+"""From a template as written to one ready for Liquid: MJML to HTML, styles inlined, text part derived, links marked.
+
+Liquid is taken out before the HTML tools see the document and put back after them, so that no tool can break it.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+
+import css_inline
+import msgspec
+from liquid.template import BoundTemplate
+from mjml import mjml2html
+
+from onevoice.content.language import parse
+from onevoice.content.plain import plain_text
+from onevoice.kernel.errors import InvalidInput
+
+UNSUBSCRIBE = "unsubscribe_url"
+"""The variable that holds the message's unsubscribe link."""
+
+OPEN_PIXEL = "open_pixel_url"
+"""The variable that holds the address of the picture whose request shows that an e-mail was opened."""
+
+HTML_FIELDS = frozenset(("html",))
+"""The fields in which what Liquid puts out is escaped."""
+
+
+class EmailSource(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """An e-mail in one locale, as written. Without `text` the text part is derived from the HTML."""
+
+    subject: str
+    mjml: str
+    preheader: str = ""
+    text: str = ""
+
+
+class PushSource(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """A push message in one locale, as written."""
+
+    title: str
+    body: str
+    link: str = ""
+
+
+class SmsSource(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """An SMS in one locale, as written. It must say how to opt out."""
+
+    text: str
+
+
+Source = EmailSource | PushSource | SmsSource
+
+SOURCES: Mapping[str, type[Source]] = {"email": EmailSource, "push": PushSource, "sms": SmsSource}
+"""What a template of each channel consists of."""
+
+
+def compiled(source: Source) -> dict[str, str]:
+    """The fields of the channel's content as Liquid. Raises InvalidInput saying what is wrong and where."""
+    if isinstance(source, EmailSource):
+        fields = _email(source)
+    elif isinstance(source, PushSource):
+        fields = {"title": source.title, "body": source.body, "link": _whole_link(source.link)}
+    else:
+        if UNSUBSCRIBE not in source.text and not re.search(r"\bSTOP\b", source.text):
+            raise InvalidInput(
+                "text: an SMS must say how to opt out; add {{ unsubscribe_url }}, or the word STOP and read the replies"
+            )
+        fields = {"text": _mark_addresses(source.text)}
+    for name, text in fields.items():
+        try:
+            _check_filters(parse(text, html=name in HTML_FIELDS))
+        except InvalidInput as error:
+            raise InvalidInput(f"{name}: {error.message}") from error
+    return fields
+
+
+def _check_filters(template: BoundTemplate) -> None:
+    unknown = set(template.analyze().filters) - set(template.env.filters)
+    if unknown:
+        raise InvalidInput(f"Liquid: unknown filter {', '.join(sorted(unknown))}")
+
+
+# -- e-mail
+
+
+def _email(source: EmailSource) -> dict[str, str]:
+    parse(source.mjml, html=True)  # so that errors show the author's own lines
+    liquid = _Liquid()
+    try:
+        html = mjml2html(liquid.take_out(source.mjml))
+    except ValueError as error:
+        raise InvalidInput(f"mjml: {error}") from error
+    inliner = css_inline.CSSInliner(keep_style_tags=True, keep_at_rules=True, load_remote_stylesheets=False)
+    html = inliner.inline(html)
+    liquid.check_all_in(html)
+    text = source.text or _TAG_LINE.sub(r"\1", liquid.put_back(plain_text(html, liquid.PLACE)))
+    if source.preheader:
+        html = _after_body(html, _PREHEADER.format(liquid.take_out(source.preheader)))
+    pixel = f'<img src="{{{{ {OPEN_PIXEL} }}}}" width="1" height="1" alt="" style="display:block">'
+    html = html.replace("</body>", f"{pixel}</body>")
+    return {
+        "subject": source.subject,
+        "html": liquid.put_back(_HREF.sub(lambda found: _mark_href(found, liquid.put_back), html)),
+        "text": _mark_addresses(text),
+    }
+
+
+_PREHEADER = '<div style="display:none;max-height:0;overflow:hidden;opacity:0">{}</div>'
+_TAG_LINE = re.compile(r"^((?:\{%[^\n]*?%\})+)\n+", re.MULTILINE)
+_HREF = re.compile(r'(<(?:a|area)\b[^>]*?\shref=")([^"]*)(")')
+
+
+def _mark_href(found: re.Match[str], put_back: Callable[[str], str]) -> str:
+    before, address, after = found.groups()
+    written = put_back(address)
+    if UNSUBSCRIBE in written or "| track" in written or not written.startswith(("http://", "https://", "{{", "{%")):
+        return found[0]
+    return f"{before}{{% link %}}{address}{{% endlink %}}{after}"
+
+
+def _after_body(html: str, inserted: str) -> str:
+    return re.sub(r"<body\b[^>]*>", lambda found: found[0] + inserted, html, count=1)
+
+
+class _Liquid:
+    """Keeps the Liquid of a document while HTML tools work on the rest."""
+
+    PLACE = re.compile(r"lq\d+ql")
+    _LIQUID = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
+    _KEPT = re.compile(r"<!--(lq\d+ql)-->|(lq\d+ql)")
+
+    def __init__(self) -> None:
+        self.kept: dict[str, str] = {}
+
+    def take_out(self, document: str) -> str:
+        """The document with a word in place of each output, a comment in place of each tag (a word in attributes)."""
+        parts, end = [], 0
+        for found in self._LIQUID.finditer(document):
+            parts.append(document[end : found.start()])
+            place = f"lq{len(self.kept)}ql"
+            self.kept[place] = found[0]
+            before = document[: found.start()]
+            in_tag = before.rfind("<") > before.rfind(">")
+            parts.append(place if in_tag or found[0].startswith("{{") else f"<!--{place}-->")
+            end = found.end()
+        return "".join([*parts, document[end:]])
+
+    def put_back(self, document: str) -> str:
+        """The document with its Liquid."""
+        return self._KEPT.sub(lambda found: self.kept[found[1] or found[2]], document)
+
+    def check_all_in(self, html: str) -> None:
+        """Raises InvalidInput where a tool has dropped Liquid, as MJML does outside of its content elements."""
+        for place, written in self.kept.items():
+            if place not in html:
+                raise InvalidInput(f"mjml: {written} stands where MJML keeps no text; put it into mj-text or mj-raw")
+
+
+# -- push and SMS
+
+_ADDRESS = re.compile(r"https?://(?:\{\{.*?\}\}|[^\s<>\"'(){}])+")
+
+
+def _mark_addresses(text: str) -> str:
+    def mark(found: re.Match[str]) -> str:
+        address = found[0].rstrip(".,;:!?")
+        return f"{{% link %}}{address}{{% endlink %}}{found[0][len(address) :]}"
+
+    return _ADDRESS.sub(mark, text)
+
+
+def _whole_link(link: str) -> str:
+    return f"{{% link %}}{link}{{% endlink %}}" if link and UNSUBSCRIBE not in link and "| track" not in link else link

@@ -1,0 +1,176 @@
+"""The template language: Liquid, sandboxed and bounded, with a mark for links that are to be tracked.
+
+`{% link %}https://...{% endlink %}` is put around links when a template is compiled; `{{ url | track }}` is for
+authors. Either way the address comes out between two MARKs, and the renderer puts a tracked one in its place.
+"""
+
+from functools import cache
+from io import StringIO
+from typing import Any
+
+from liquid import Environment, Markup, escape
+from liquid.ast import BlockNode, Node
+from liquid.builtin.content import ContentNode, Literal
+from liquid.builtin.expressions import FilteredExpression, Path
+from liquid.builtin.output import Output, OutputNode
+from liquid.context import RenderContext
+from liquid.exceptions import LiquidError
+from liquid.parser import get_parser
+from liquid.stream import TokenStream
+from liquid.stringify import to_liquid_string
+from liquid.tag import Tag
+from liquid.template import BoundTemplate
+from liquid.token import TOKEN_TAG, Token
+
+from onevoice.kernel.errors import InvalidInput
+
+MARK = "\x01"
+"""Stands before and after the address of a link to be tracked; no text from outside may hold it."""
+
+
+class PieceBuffer:
+    """What a template is rendered into: the pieces as they come, so that those that recur are the same objects."""
+
+    __slots__ = ("append", "pieces")
+
+    def __init__(self) -> None:
+        self.pieces: list[str] = []
+        self.append = self.pieces.append
+
+    def write(self, piece: str) -> int:
+        """Takes a piece; Liquid wants a number back."""
+        self.pieces.append(piece)
+        return 1
+
+
+class _Content(ContentNode):
+    """Static text."""
+
+    __slots__ = ()
+
+    def render_to_output(self, _: RenderContext, buffer: Any) -> int:
+        buffer.write(self.text)
+        return 1
+
+
+class _ContentTag(Literal):
+    node_class = _Content
+
+
+class _Output(OutputNode):
+    """`{{ ... }}`, with a short way for a plain path into JSON objects, which is what most outputs are."""
+
+    __slots__ = ("root", "steps")
+
+    def __init__(self, token: Token, expression: Any) -> None:
+        super().__init__(token, expression)
+        path = expression.left.path if _is_plain_path(expression) else [""]
+        self.root, self.steps = path[0], path[1:]
+
+    def render_to_output(self, context: RenderContext, buffer: Any) -> int:
+        if self.root:
+            value: Any = None
+            for scope in context.scope._maps:
+                if self.root in scope:
+                    value = scope[self.root]
+                    break
+            for step in self.steps:
+                if type(value) is not dict:
+                    break
+                value = value.get(step)
+            if type(value) is str:
+                buffer.write(str(escape(value)) if context.autoescape else value)
+                return 1
+        buffer.write(to_liquid_string(self.expression.evaluate(context), context.autoescape))
+        return 1
+
+
+def _is_plain_path(expression: Any) -> bool:
+    return (
+        type(expression) is FilteredExpression
+        and not expression.filters
+        and type(expression.left) is Path
+        and all(type(step) is str for step in expression.left.path)
+    )
+
+
+class _OutputTag(Output):
+    node_class = _Output
+
+
+class _Link(Node):
+    """The address inside, marked for the renderer where it leads to the web."""
+
+    __slots__ = ("block", "fixed")
+
+    def __init__(self, token: Token, block: BlockNode) -> None:
+        super().__init__(token)
+        self.block = block
+        self.blank = False
+        static = all(type(node) is _Content for node in block.nodes)
+        self.fixed = _marked("".join(str(node) for node in block.nodes)) if static else ""
+
+    def render_to_output(self, context: RenderContext, buffer: Any) -> int:
+        if self.fixed:
+            buffer.write(self.fixed)
+            return 1
+        inside = StringIO()
+        self.block.render(context, inside)
+        buffer.write(_marked(inside.getvalue()))
+        return 1
+
+    def children(self, static_context: RenderContext, *, include_partials: bool = True) -> list[Node]:
+        return [self.block]
+
+
+class _LinkTag(Tag):
+    name = "link"
+    end = "endlink"
+
+    def parse(self, stream: TokenStream) -> Node:
+        token = stream.eat(TOKEN_TAG)
+        block = get_parser(self.env).parse_block(stream, frozenset((self.end,)))
+        stream.expect(TOKEN_TAG, value=self.end)
+        return _Link(token, block)
+
+
+def _marked(address: str) -> str:
+    address = address.strip()
+    return f"{MARK}{address}{MARK}" if address.startswith(("https://", "http://")) else address
+
+
+def _track(value: object) -> str:
+    marked = _marked(str(value))
+    return Markup(escape(marked)) if isinstance(value, Markup) else marked
+
+
+class _Liquid(Environment):
+    """Bounded: a template must not be able to stop a worker."""
+
+    loop_iteration_limit = 10_000
+    local_namespace_limit = 200_000  # bytes of `assign` and `capture`
+    context_depth_limit = 10
+    block_nesting_limit = 20
+
+    def setup_tags_and_filters(self, *, extra: bool = False) -> None:
+        super().setup_tags_and_filters(extra=extra)
+        for unavailable in ("include", "render"):  # there are no other templates to include
+            self.tags.pop(unavailable, None)
+        for tag in (_ContentTag, _OutputTag, _LinkTag):
+            self.add_tag(tag)
+        self.add_filter("track", _track)
+
+
+@cache
+def _environment(html: bool) -> Environment:
+    return _Liquid(autoescape=html)
+
+
+def parse(source: str, *, html: bool) -> BoundTemplate:
+    """The template, parsed; with `html`, what it puts out is escaped. Raises InvalidInput that says what is wrong."""
+    if MARK in source:
+        raise InvalidInput("The template holds the control character U+0001; take it out")
+    try:
+        return _environment(html).from_string(source)
+    except LiquidError as error:
+        raise InvalidInput(f"Liquid: {error}") from error

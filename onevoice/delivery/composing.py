@@ -1,0 +1,48 @@
+"""From a leased message to one an adapter can send: its template found, rendered, its links tracked."""
+
+import msgspec
+from sqlalchemy import Engine
+
+from onevoice.channels.adapter import OutboundMessage
+from onevoice.content import rendering, templates
+from onevoice.content.language import MARK
+from onevoice.content.rendering import Template
+from onevoice.delivery.links import LinkMaker
+from onevoice.delivery.queue import Leased
+
+MOST_TEMPLATES = 1_000
+"""Parsed templates a worker keeps."""
+
+_JSON_MARK = f"\\u{ord(MARK):04x}"
+
+
+class Composer:
+    """Keeps the templates a worker needs parsed."""
+
+    def __init__(self, database: Engine, links: LinkMaker) -> None:
+        self.links = links
+        self._database = database
+        self._templates: dict[tuple[str, int, str], Template] = {}
+
+    def compose(self, message: Leased) -> OutboundMessage:
+        """The message, rendered. Raises NotFound for a missing template, InvalidInput for one that cannot be rendered.
+
+        What `links.fresh` holds afterwards must be stored before the message is sent.
+        """
+        template = self._template(message)
+        text = message.variables
+        if _JSON_MARK in text:
+            text = text.replace(_JSON_MARK, "")  # a value must not be able to make itself a link
+        links = self.links.of_message(message.number)
+        content = rendering.render(template, msgspec.json.decode(text), links)
+        return OutboundMessage(str(message.id), message.channel, message.address, content, links.unsubscribe_url)
+
+    def _template(self, message: Leased) -> Template:
+        key = (message.template, message.template_version, message.locale)
+        found = self._templates.get(key)
+        if found is None:
+            if len(self._templates) >= MOST_TEMPLATES:
+                self._templates.clear()
+            with self._database.connect() as connection:
+                found = self._templates[key] = templates.find(connection, *key)
+        return found

@@ -1,0 +1,54 @@
+"""The links of messages: which addresses are ours, what they lead to, and which targets are still to be stored."""
+
+from onevoice.delivery.tokens import Tokens, Use
+from onevoice.kernel.ids import identifier_id
+
+MOST_KNOWN = 200_000
+"""Targets a worker remembers as stored; beyond, it begins anew, which costs a look-up each and nothing else."""
+
+
+class LinkMaker:
+    """Makes tracked addresses. `fresh` holds the targets (by id) that must be stored before a message goes out."""
+
+    def __init__(self, secret: bytes, base_url: str) -> None:
+        self.tokens = Tokens(secret)
+        self.base_url = base_url
+        self.fresh: dict[int, str] = {}
+        self._ids: dict[str, int] = {}
+
+    def link_id(self, address: str) -> int:
+        """The id that stands for a target."""
+        known = self._ids.get(address)
+        if known is None:
+            if len(self._ids) >= MOST_KNOWN:
+                self._ids.clear()
+            known = self._ids[address] = identifier_id("link", address)
+            self.fresh[known] = address
+        return known
+
+    def stored(self, ids: dict[int, str]) -> None:
+        """Takes note that these targets are in the database."""
+        for link_id in ids:
+            self.fresh.pop(link_id, None)
+
+    def of_message(self, number: int) -> "MessageLinks":
+        """The links of the message with this number."""
+        return MessageLinks(self, number)
+
+
+class MessageLinks:
+    """The addresses of one message's links, as content.rendering asks for them."""
+
+    __slots__ = ("_maker", "_number", "open_pixel_url", "unsubscribe_url")
+
+    def __init__(self, maker: LinkMaker, number: int) -> None:
+        self._maker, self._number = maker, number
+        base, tokens = maker.base_url, maker.tokens
+        self.unsubscribe_url = f"{base}/u/{tokens.message(number, Use.UNSUBSCRIBE)}"
+        self.open_pixel_url = f"{base}/o/{tokens.message(number, Use.OPEN)}"
+
+    def tracked(self, addresses: list[str]) -> list[str]:
+        """A signed address on our side for each target."""
+        prefix = f"{self._maker.base_url}/c/"
+        ids = [self._maker.link_id(address) for address in addresses]
+        return [prefix + token for token in self._maker.tokens.clicks(self._number, ids)]

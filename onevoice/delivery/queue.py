@@ -1,0 +1,225 @@
+"""The queue of messages in PostgreSQL: what may be done to it, each in the transaction of the connection handed in.
+
+A message goes queued → sending → accepted | failed | in_doubt, or queued → skipped. `sending` is written, with the
+attempt, before any call to a provider; so what a dead worker leaves there may have been sent, and is in doubt.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+from psycopg.rows import class_row
+from sqlalchemy import Connection
+
+from onevoice.database import driver
+from onevoice.delivery.schemas import QueuedMessage
+
+HANDOFF = "messages"
+"""The name of the hand-off's watermark."""
+
+MAX_ATTEMPTS = 10
+"""After so many attempts a message that was surely not sent is given up; with the pauses, some four hours."""
+
+
+class Leased(NamedTuple):
+    """A message a worker has taken; the attempt is written down."""
+
+    id: UUID
+    number: int
+    channel: str
+    identifier_id: int
+    address: str
+    template: str
+    template_version: int
+    locale: str
+    topic: str
+    variables: str  # JSON
+    transactional: int
+    expires_at: datetime
+    attempts: int
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """What became of an attempt, as it is written down. `state` queued: try again, not before `not_before`."""
+
+    id: UUID
+    attempts: int
+    state: str
+    provider_id: str = ""
+    error_code: str = ""
+    error: str = ""
+    cost: Decimal | None = None
+    not_before: datetime | None = None
+
+
+def position(connection: Connection) -> int:
+    """The last hand-off that is in the queue; 0 at first."""
+    with driver(connection) as raw:
+        row = raw.execute("SELECT position FROM handoff WHERE name = %s", (HANDOFF,)).fetchone()
+    return int(row[0]) if row else 0
+
+
+def enqueue(connection: Connection, messages: Iterable[QueuedMessage], position: int) -> int:
+    """Queues messages and moves the watermark to `position`; returns how many are new.
+
+    A hand-off at or below the watermark does nothing, and a message that is there already stays as it is.
+    """
+    with driver(connection) as raw, raw.cursor() as cursor:
+        moved = cursor.execute(
+            """
+            INSERT INTO handoff VALUES (%s, %s)
+            ON CONFLICT (name) DO UPDATE SET position = excluded.position WHERE handoff.position < excluded.position
+            """,
+            (HANDOFF, position),
+        ).rowcount
+        if not moved:
+            return 0
+        cursor.execute(
+            f"CREATE TEMP TABLE handed ON COMMIT DROP AS SELECT {_COLUMNS} FROM message WITH NO DATA"  # noqa: S608
+        )
+        with cursor.copy(f"COPY handed ({_COLUMNS}) FROM STDIN") as copy:
+            for message in messages:
+                copy.write_row(_row(message))
+        return cursor.execute(
+            f"INSERT INTO message ({_COLUMNS}) SELECT {_COLUMNS} FROM handed ON CONFLICT DO NOTHING"  # noqa: S608
+        ).rowcount
+
+
+_FIELDS = tuple(name for name in QueuedMessage.__struct_fields__ if name not in ("message_id", "transactional"))
+_COLUMNS = ", ".join(("id", *_FIELDS, "transactional"))
+
+
+def _row(message: QueuedMessage) -> tuple[object, ...]:
+    values = {name: getattr(message, name) for name in _FIELDS}
+    values["variables"] = msgspec.json.encode(message.variables).decode()
+    return (message.message_id, *values.values(), int(message.transactional))
+
+
+def lease(connection: Connection, worker: str, channels: Sequence[str], limit: int, now: datetime) -> list[Leased]:
+    """Takes up to `limit` messages that are due, transactional ones first, and writes their attempt down.
+
+    Nothing may be sent before the connection's commit.
+    """
+    with driver(connection) as raw, raw.cursor(row_factory=class_row(Leased)) as cursor:
+        return cursor.execute(
+            """
+            WITH due AS MATERIALIZED (
+                SELECT id FROM message
+                WHERE state = 'queued' AND channel = ANY(%(channels)s) AND not_before <= %(now)s
+                ORDER BY transactional DESC, not_before LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+            )
+            UPDATE message SET state = 'sending', worker = %(worker)s, attempts = attempts + 1, attempted_at = %(now)s
+            FROM due WHERE message.id = due.id
+            RETURNING message.id, number, channel, identifier_id, address, template, template_version, locale, topic,
+                      variables::text, transactional, expires_at, attempts
+            """,
+            {"channels": list(channels), "now": now, "limit": limit, "worker": worker},
+            binary=True,
+        ).fetchall()
+
+
+def settle(connection: Connection, worker: str, settlements: Sequence[Settlement], now: datetime) -> set[UUID]:
+    """Writes what became of the worker's attempts; returns the messages that were still its own to settle.
+
+    A message that was given up as in doubt meanwhile is put right; one that was queued again is not touched.
+    """
+    with driver(connection) as raw:
+        rows = raw.execute(
+            """
+            UPDATE message SET
+                state = settled.state,
+                worker = CASE WHEN settled.state = 'queued' THEN NULL ELSE message.worker END,
+                settled_at = CASE WHEN settled.state = 'queued' THEN NULL ELSE %(now)s::timestamptz END,
+                not_before = coalesce(settled.not_before, message.not_before),
+                provider_id = nullif(settled.provider_id, ''),
+                error_code = nullif(settled.error_code, ''),
+                error = nullif(settled.error, ''),
+                cost = settled.cost
+            FROM unnest(%(ids)s::uuid[], %(attempts)s::smallint[], %(states)s::text[], %(provider_ids)s::text[],
+                        %(codes)s::text[], %(errors)s::text[], %(costs)s::numeric[], %(not_before)s::timestamptz[])
+                AS settled (id, attempts, state, provider_id, error_code, error, cost, not_before)
+            WHERE message.id = settled.id AND message.worker = %(worker)s AND message.attempts = settled.attempts
+              AND message.state IN ('sending', 'in_doubt')
+            RETURNING message.id
+            """,
+            {
+                "now": now,
+                "worker": worker,
+                "ids": [row.id for row in settlements],
+                "attempts": [row.attempts for row in settlements],
+                "states": [row.state for row in settlements],
+                "provider_ids": [row.provider_id for row in settlements],
+                "codes": [row.error_code for row in settlements],
+                "errors": [row.error for row in settlements],
+                "costs": [row.cost for row in settlements],
+                "not_before": [row.not_before for row in settlements],
+            },
+            binary=True,
+        )
+        return {row[0] for row in rows}
+
+
+def beat(connection: Connection, worker: str) -> None:
+    """Says that the worker lives."""
+    with driver(connection) as raw:
+        raw.execute(
+            "INSERT INTO worker VALUES (%s, now()) ON CONFLICT (name) DO UPDATE SET heartbeat_at = now()", (worker,)
+        )
+
+
+def retire(connection: Connection, worker: str) -> None:
+    """Says that the worker has settled all it took and ends."""
+    with driver(connection) as raw:
+        raw.execute("DELETE FROM worker WHERE name = %s", (worker,))
+
+
+def give_back(connection: Connection, worker: str, known: Iterable[UUID]) -> int:
+    """Queues what is leased to the worker without its knowing, because the answer to a lease was lost on the way."""
+    with driver(connection) as raw:
+        return raw.execute(
+            "UPDATE message SET state = 'queued', worker = NULL, attempts = attempts - 1 "
+            "WHERE state = 'sending' AND worker = %s AND NOT id = ANY(%s)",
+            (worker, list(known)),
+        ).rowcount
+
+
+def reap(connection: Connection, lease_seconds: float, now: datetime) -> list[tuple[UUID, int]]:
+    """Settles what workers unheard of for `lease_seconds` of the database's time were sending.
+
+    Returns the messages now in doubt, each with its attempts; transactional ones are queued again instead.
+    """
+    with driver(connection) as raw:
+        raw.execute("DELETE FROM worker WHERE heartbeat_at < now() - make_interval(secs => %s)", (lease_seconds,))
+        rows = raw.execute(
+            """
+            UPDATE message SET
+                state = CASE WHEN transactional = 1 AND attempts < %(most)s THEN 'queued' ELSE 'in_doubt' END,
+                settled_at = CASE WHEN transactional = 1 AND attempts < %(most)s THEN NULL ELSE %(now)s END,
+                error_code = 'worker_lost'
+            WHERE state = 'sending' AND NOT EXISTS (SELECT FROM worker WHERE worker.name = message.worker)
+            RETURNING id, attempts, state
+            """,
+            {"most": MAX_ATTEMPTS, "now": now},
+        ).fetchall()
+        return [(row[0], row[1]) for row in rows if row[2] == "in_doubt"]
+
+
+def store_links(connection: Connection, links: Mapping[int, str]) -> None:
+    """Keeps the targets of tracked links; must be committed before a message that carries them is sent."""
+    with driver(connection) as raw:
+        raw.execute(
+            "INSERT INTO link SELECT * FROM unnest(%s::bigint[], %s::text[]) ON CONFLICT DO NOTHING",
+            (list(links), list(links.values())),
+        )
+
+
+def states(connection: Connection) -> dict[str, int]:
+    """How many messages are in each state."""
+    with driver(connection) as raw:
+        rows: list[Any] = raw.execute("SELECT state, count(*) FROM message GROUP BY state").fetchall()
+    return dict(rows)

@@ -1,0 +1,97 @@
+"""What an attempt's outcome means for the message, and the news that goes into the inbox. Pure."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+import msgspec
+
+from onevoice.channels.adapter import Outcome, Status
+from onevoice.database.inbox import INTERNAL_SOURCE, Entry, Kind
+from onevoice.delivery.queue import MAX_ATTEMPTS, Leased, Settlement
+from onevoice.delivery.schemas import MessageEntry
+from onevoice.kernel.ids import fact_id
+
+SHORTEST_PAUSE = timedelta(seconds=30)
+LONGEST_PAUSE = timedelta(hours=1)
+
+_STATES: Mapping[Status, str] = {
+    Status.ACCEPTED: "accepted",
+    Status.FAILED: "failed",
+    Status.IN_DOUBT: "in_doubt",
+}
+
+
+def settlement(message: Leased, outcome: Outcome, cost: Decimal, now: datetime) -> Settlement:
+    """How an attempt is written down. What surely was not sent is tried again, later each time, at last given up.
+
+    A transactional message in doubt is tried again too: better twice than never.
+    """
+    again = outcome.status is Status.RETRY or (outcome.status is Status.IN_DOUBT and message.transactional)
+    if again and message.attempts < MAX_ATTEMPTS:
+        return Settlement(
+            message.id,
+            message.attempts,
+            "queued",
+            error_code=outcome.error_code,
+            error=outcome.error,
+            not_before=now + pause(message.attempts, outcome.retry_after_seconds),
+        )
+    accepted = outcome.status is Status.ACCEPTED
+    return Settlement(
+        message.id,
+        message.attempts,
+        _STATES.get(outcome.status, "failed"),
+        provider_id=outcome.provider_id,
+        error_code=outcome.error_code,
+        error=outcome.error,
+        cost=cost if accepted else None,
+    )
+
+
+def pause(attempts: int, asked_seconds: float = 0.0) -> timedelta:
+    """How long to wait after so many attempts: doubled each time, and never shorter than the provider asks."""
+    doubled: timedelta = min(SHORTEST_PAUSE * 2 ** (attempts - 1), LONGEST_PAUSE)
+    return max(doubled, timedelta(seconds=asked_seconds))
+
+
+def skipped(message: Leased, reason: str) -> Settlement:
+    """A message that is not sent after all, with the reason."""
+    return Settlement(message.id, message.attempts, "skipped", error_code=reason)
+
+
+def news(settled: Settlement, now: datetime, *, delivered: bool) -> Entry | None:
+    """The inbox's entry for a settlement; None where the message will be tried again.
+
+    `delivered`: the provider tells no more than that it accepted.
+    """
+    if settled.state == "queued":
+        return None
+    accepted = settled.state == "accepted"
+    return entry(
+        MessageEntry(
+            message_id=str(settled.id),
+            event_id=fact_id("attempt", settled.id, settled.attempts, settled.state).hex,
+            news=settled.state,
+            occurred_at=now,
+            error_code=settled.error_code,
+            cost=str(settled.cost) if settled.cost is not None else "",
+            delivered=accepted and delivered,
+            detail={"provider_id": settled.provider_id} if settled.provider_id else {},
+        ),
+        now,
+    )
+
+
+def in_doubt(message_id: UUID, attempts: int, now: datetime) -> Entry:
+    """The inbox's entry for a message that was being sent when its worker died."""
+    settled = Settlement(message_id, attempts, "in_doubt", error_code="worker_lost")
+    found = news(settled, now, delivered=False)
+    assert found is not None
+    return found
+
+
+def entry(told: MessageEntry, now: datetime) -> Entry:
+    """News of a message as the inbox takes it."""
+    return Entry(INTERNAL_SOURCE, Kind.MESSAGE, now, msgspec.json.encode(told))
