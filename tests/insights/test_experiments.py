@@ -1,0 +1,97 @@
+"""Lift: everybody counts in the arm they were dealt, and the intervals are the textbook's (statsmodels is the oracle)."""
+
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from onevoice.insights.experiments import Arm, cascade_saving, lift, newcombe, welch
+from onevoice.journeys.facts import ENROLMENTS
+from onevoice.kernel.clock import naive
+from onevoice.warehouse import Warehouse
+from statsmodels.stats.proportion import confint_proportions_2indep
+from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
+from tests.conftest import NOW
+from tests.journeys.builders import add, customer, journey, order, react
+
+
+@given(st.integers(1, 400), st.integers(1, 400), st.floats(0, 1), st.floats(0, 1))
+def test_newcombes_interval_is_that_of_statsmodels(n_1: int, n_2: int, p_1: float, p_2: float) -> None:
+    first, second = round(n_1 * p_1), round(n_2 * p_2)
+    found = newcombe(first, n_1, second, n_2)
+    low, high = confint_proportions_2indep(first, n_1, second, n_2, method="newcomb", compare="diff")
+    assert found is not None
+    assert (found.low, found.high) == pytest.approx((low, high), abs=1e-9)
+
+
+def test_newcombes_own_example() -> None:
+    """56/70 against 48/80: 0.2 (0.0524 to 0.3339), table II(a) of the paper."""
+    found = newcombe(56, 70, 48, 80)
+    assert found is not None
+    assert (round(found.value, 4), round(found.low, 4), round(found.high, 4)) == (0.2, 0.0524, 0.3339)
+
+
+def test_welchs_interval_is_that_of_statsmodels() -> None:
+    dice = np.random.default_rng(1)
+    one, two = dice.exponential(30, 200), dice.exponential(20, 37)
+    arms = [Arm(len(x), 0, float(x.mean()), float(x.var(ddof=1))) for x in (one, two)]
+    found = welch(*arms)
+    low, high = CompareMeans(DescrStatsW(one), DescrStatsW(two)).tconfint_diff(usevar="unequal")
+    assert found is not None and (found.low, found.high) == pytest.approx((low, high))
+
+
+def test_lift_counts_everybody_dealt_to_an_arm_and_only_orders_within_the_horizon(store: Warehouse) -> None:
+    entered = naive(NOW - timedelta(days=20))
+    for number in range(1, 41):
+        add(
+            store,
+            ENROLMENTS,
+            enrolment_id=f"n{number}",
+            journey="win-back",
+            journey_version=1,
+            identifier_id=number,
+            customer_id=number,
+            arm="holdout" if number > 30 else "treated",
+            step="cascade/0",
+            state="done",
+            reason="completed",
+            entered_at=entered,
+            due_at=entered,
+            updated_at=entered,
+        )
+    for number in (1, 2, 3, 4, 5, 6, 31):
+        order(store, number, NOW - timedelta(days=15))
+    order(store, 1, NOW - timedelta(days=14))  # a second order is no second conversion
+    order(store, 7, NOW - timedelta(days=21))  # before entering
+    order(store, 8, NOW - timedelta(days=5))  # after the horizon
+    found = lift(store, "win-back", NOW)
+    assert (found["treated"]["n"], found["treated"]["converted"]) == (30, 6)
+    assert (found["holdout"]["n"], found["holdout"]["converted"]) == (10, 1)
+    expected = newcombe(6, 30, 1, 10)
+    assert expected is not None and found["lift"]["value"] == pytest.approx(expected.value)
+    assert found["treated"]["revenue_per_head"] == pytest.approx(70 / 30)
+    assert found["complete"] == 1.0
+
+
+def test_a_journey_without_holdout_has_no_lift(store: Warehouse) -> None:
+    assert lift(store, "nothing", NOW)["lift"] is None
+
+
+def test_the_cascade_saves_the_channels_that_were_not_needed(duck: Warehouse) -> None:
+    from onevoice.delivery.facts import MESSAGES
+    from onevoice.journeys.tick import tick
+
+    customer(duck, 1), customer(duck, 2, channels=("email", "sms"))
+    tick(duck, [journey()], NOW)
+    react(duck, 1, "email", "opened", NOW)
+    for days in (3, 5, 7):
+        tick(duck, [journey()], NOW + timedelta(days=days))
+    duck.execute(
+        f"UPDATE {MESSAGES.name} SET accepted_at = planned_at, cost = CASE channel WHEN 'sms' THEN 0.05 ELSE 0.01 END"
+    )
+    found = cascade_saving(duck, "win-back", ("email", "push", "sms"), "offers", NOW)
+    # Sent: e-mail to both, SMS to the second. Spared: SMS for the first; push was never sent, so it has no price.
+    assert found["spent"] == pytest.approx(0.07)
+    assert found["saved"] == pytest.approx(0.05)
+    assert found["all_channels"] == pytest.approx(0.12)
