@@ -13,6 +13,7 @@ import ibis.expr.types as ir
 
 from onevoice.catalog.facts import ORDER_LINES, ORDERS
 from onevoice.customers.facts import IDENTIFIERS, IDENTITY_LINKS, PROFILES
+from onevoice.customers.identity import ANONYMOUS
 from onevoice.delivery.facts import MESSAGES
 from onevoice.insights.attribution import last_touch
 from onevoice.journeys.facts import DECISIONS
@@ -55,12 +56,15 @@ def overview(warehouse: Warehouse, start: datetime, end: datetime) -> dict[str, 
 
 
 def identities(warehouse: Warehouse) -> dict[str, Any]:
-    """Customers, identifiers per namespace, links, and customers of more than one identifier (`unified`)."""
+    """Customers, those of them not only anonymous (`known`), identifiers per namespace, links, and customers of more
+    than one identifier (`unified`)."""
     identifiers = warehouse.table(IDENTIFIERS)
+    known = identifiers.filter(identifiers.namespace != ANONYMOUS).select("customer_id").distinct()
     sizes = identifiers.group_by("customer_id").aggregate(n=identifiers.count())
     named = warehouse.rows(identifiers.group_by("namespace").aggregate(n=identifiers.count()))
     return {
         "customers": warehouse.count(warehouse.table(PROFILES)),
+        "known": warehouse.count(known),
         "identifiers": sum(row["n"] for row in named),
         "by_namespace": {row["namespace"]: row["n"] for row in sorted(named, key=lambda row: row["namespace"])},
         "links": warehouse.count(warehouse.table(IDENTITY_LINKS)),
