@@ -27,7 +27,7 @@ MESSAGES = Facts(
         "failed_at": "timestamp(6)",
         "status": "!string",  # planned, or the highest-ranked of what happened: see statuses.py
         "error_code": "string",
-        "cost": f"{MONEY}",
+        "cost": MONEY,
     },
     ("journey", "customer_id"),
 )
@@ -41,7 +41,9 @@ MESSAGE_EVENTS = Facts(
         "occurred_at": "!timestamp(6)",
         "received_at": "!timestamp(6)",
         "machine": "!boolean",  # a scanner or a mail proxy did it, not a person
-        "detail": "!string",  # JSON: link, user agent, error, cost
+        "error_code": "string",
+        "cost": MONEY,
+        "detail": "!string",  # JSON: link, user agent, the provider's own words
     },
     ("message_id",),
 )
