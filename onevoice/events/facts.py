@@ -1,4 +1,4 @@
-"""Warehouse table of the events: everything a customer did or that was done to them, with the identifier it came with."""
+"""Warehouse table of the events: all a customer did or had done to them, with the identifier it came with."""
 
 from onevoice.warehouse import Facts
 

@@ -21,7 +21,7 @@ from onevoice.customers.facts import TRAITS
 from onevoice.customers.identity import ANONYMOUS, USER, Identifier, Link
 from onevoice.database.inbox import Entry
 from onevoice.events.facts import EVENTS
-from onevoice.events.vocabulary import Call, Context, EventEntry, OrderCompleted, OrderLine, text
+from onevoice.events.vocabulary import BLOCKED, Call, Context, EventEntry, OrderCompleted, OrderLine, text
 from onevoice.kernel.clock import naive
 from onevoice.kernel.ids import fact_id
 from onevoice.warehouse import Facts, Warehouse
@@ -31,13 +31,6 @@ DEDUPLICATION_WINDOW = timedelta(days=30)
 
 CHANNELS = {"web": "web", "app": "app", "till": "offline"}
 """The channel of an event by its source's kind; other kinds are `server`."""
-
-BLOCKED = re.compile(
-    r"^(|[0-]*|-1|null|none|nil|nan|undefined|anonymous|guest|anon|id|distinct_?id|not_authenticated|email|n/a"
-    r"|true|false|\[object object\]|invalid|unknown)$",
-    re.IGNORECASE,
-)
-"""Values that careless callers send for everybody; as identifiers they do not count."""
 
 _entry = msgspec.json.Decoder(EventEntry)
 _call = msgspec.json.Decoder(Call, strict=False)
@@ -105,8 +98,13 @@ def _first_of_each(warehouse: Warehouse, entries: Sequence[Entry]) -> Iterable[t
 def _take(batch: Batch, event_id: str, entry: Entry, event: EventEntry, source_kinds: Mapping[int, str]) -> None:
     call = _call.decode(event.call)
     context = call.context
-    if context is None and event.context is not msgspec.UNSET:
-        context = _context.decode(event.context)
+    if event.context is not msgspec.UNSET:  # the batch's context fills in what the call's own does not say
+        shared = _context.decode(event.context)
+        if context is None:
+            context = shared
+        else:
+            context.external_ids = context.external_ids or shared.external_ids
+            context.traits = _given(context.traits) or shared.traits
     at = naive(event.occurred_at)
     identifiers = _identifiers(call, context)
     if not identifiers:  # ingest refuses these; an alias of blocked values may still come here
@@ -117,7 +115,7 @@ def _take(batch: Batch, event_id: str, entry: Entry, event: EventEntry, source_k
     for other in identifiers[1:]:
         batch.links.append(_link(event_id, entry, event, primary, other, at))
     channel = CHANNELS.get(source_kinds.get(entry.source_id, ""), "server")
-    properties = call.properties if call.properties is not msgspec.UNSET else _empty
+    properties = _given(call.properties) or _empty
     if event.type in ("identify", "group"):
         properties = _traits_of(call, context)
         if event.type == "identify":
@@ -166,11 +164,12 @@ def _link(event_id: str, entry: Entry, event: EventEntry, left: Identifier, righ
 
 
 def _traits_of(call: Call, context: Context | None) -> msgspec.Raw:
-    if call.traits is not msgspec.UNSET and bytes(call.traits) != b"null":
-        return call.traits
-    if context is not None and context.traits is not msgspec.UNSET and bytes(context.traits) != b"null":
-        return context.traits
-    return _empty
+    return _given(call.traits) or (_given(context.traits) if context else None) or _empty
+
+
+def _given(value: msgspec.Raw | msgspec.UnsetType) -> msgspec.Raw | None:
+    """The value, unless it is absent or null."""
+    return None if value is msgspec.UNSET or bytes(value) == b"null" else value
 
 
 def _take_order(

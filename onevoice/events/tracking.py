@@ -1,0 +1,244 @@
+"""The tracking API's rules, without HTTP: a body comes in, entries for the inbox and refused calls come out.
+
+Speaks what Segment's and RudderStack's clients speak. A request that cannot be read is an error (400, and the
+client drops it); one bad call in a batch never costs the others: it is refused alone, with its reason, and kept in the quarantine.
+Calls are decoded here by the very structs the load uses, so what is taken can be loaded.
+"""
+
+import uuid
+import zlib
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import msgspec
+
+from onevoice.database.inbox import Kind
+from onevoice.events.committer import packed
+from onevoice.events.quarantine import Refused
+from onevoice.events.vocabulary import BLOCKED, CALL_TYPES, Call, Context, Loose, OrderCompleted, text
+from onevoice.kernel.errors import InvalidInput
+
+MAX_CALL = 32 * 1024  # bytes; Segment's limit for one call
+MAX_BODY = 500 * 1024  # bytes, unpacked; Segment's limit for a batch
+MAX_CALLS = 2_500  # in a batch; further ones are refused one by one, not silently
+MAX_MESSAGE_ID = 100  # characters; the field's profile stores drop longer ones without a word
+MAX_AMOUNT = 1e12  # of money or pieces; more is a mistake, and does not fit its column
+
+REASONS = {
+    "invalid_call": "Not a tracking call: {detail}",
+    "unknown_type": "The type must be one of track, identify, page, screen, group, alias",
+    "no_event_name": "A track call needs `event`",
+    "no_identifier": "A call needs userId, anonymousId or context.externalIds, and none that stands for everybody",
+    "no_group_id": "A group call needs `groupId`",
+    "no_previous_id": "An alias call needs `previousId`",
+    "message_id_too_long": "messageId is longer than 100 characters",
+    "bad_timestamp": "A timestamp cannot be read: {detail}; write ISO 8601, such as 2026-03-02T10:00:00Z",
+    "invalid_order": "The order cannot be read: {detail}",
+    "too_large": "The call is larger than 32 KB",
+    "over_count": "The batch has more than 2,500 calls",
+}
+
+
+class _Batch(msgspec.Struct, rename="camel"):
+    """A request to /v1/batch."""
+
+    batch: list[msgspec.Raw]
+    write_key: str | None = None
+    sent_at: Loose = None
+    context: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Checked(Call, rename="camel"):
+    """A call as it is checked: what the load reads, and what only ingest needs."""
+
+    type: str | None = None
+    message_id: Loose = None
+    timestamp: Loose = None
+    original_timestamp: Loose = None
+    sent_at: Loose = None
+    write_key: str | None = None
+
+
+_batch = msgspec.json.Decoder(_Batch, strict=False)
+_call = msgspec.json.Decoder(_Checked, strict=False)
+_context = msgspec.json.Decoder(Context, strict=False)
+_order = msgspec.json.Decoder(OrderCompleted, strict=False)
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+@dataclass
+class Request:
+    """A body read: its calls as they came, and what the request says for all of them."""
+
+    calls: list[msgspec.Raw]
+    implied_type: str | None
+    write_key: str | None
+    sent_at: Loose
+    context: bytes | None
+
+
+@dataclass
+class Intake:
+    """What became of a request's calls. `rows` are packed inbox rows (committer.packed)."""
+
+    rows: list[bytes] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+    report: list[dict[str, object]] = field(default_factory=list)  # index, code, message of each refused call
+
+
+class _Refusal(Exception):
+    def __init__(self, reason: str, detail: str = "") -> None:
+        self.reason, self.detail = reason, REASONS[reason].format(detail=detail)
+
+
+def unpacked(body: bytes) -> bytes:
+    """The body, unzipped where it is gzip by its first bytes, whatever the headers say.
+
+    Raises InvalidInput where it is too large, not UTF-8, or not gzip after all.
+    """
+    if body[:2] == b"\x1f\x8b":
+        inflater = zlib.decompressobj(wbits=31)
+        try:
+            body = inflater.decompress(body, MAX_BODY + 1)
+        except zlib.error as error:
+            raise InvalidInput(f"The body begins as gzip but cannot be unpacked: {error}") from error
+    if len(body) > MAX_BODY:
+        raise InvalidInput("The body is larger than 500 KB; send smaller batches")
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"The body is not UTF-8: {error}") from error
+    return body
+
+
+def read(body: bytes, call_type: str | None) -> Request:
+    """Reads a body; `call_type` is the path's (`track`), or None for a batch. Raises InvalidInput."""
+    try:
+        if call_type is None:
+            batch = _batch.decode(body)
+            context = None if batch.context is msgspec.UNSET else bytes(batch.context)
+            if context is not None:
+                _context.decode(context)
+            return Request(batch.batch, None, batch.write_key, batch.sent_at, context)
+        if len(body) > MAX_CALL:
+            raise InvalidInput("The call is larger than 32 KB")
+        key = _object.decode(body).get("writeKey")
+        return Request([msgspec.Raw(body)], call_type, text(msgspec.json.decode(key)) if key else None, None, None)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise InvalidInput(f"The body is not the JSON that was expected: {error}") from error
+
+
+def take(request: Request, source_id: int, received_at: datetime) -> Intake:
+    """Checks every call; the good ones become inbox rows, the others are refused with their reason."""
+    intake = Intake()
+    for index, raw in enumerate(request.calls):
+        try:
+            if index >= MAX_CALLS:
+                raise _Refusal("over_count")
+            payload = _payload(bytes(raw), request, received_at)
+        except _Refusal as refusal:
+            intake.refused.append(Refused(source_id, received_at, refusal.reason, refusal.detail, bytes(raw)))
+            intake.report.append({"index": index, "code": refusal.reason, "message": refusal.detail})
+        else:
+            intake.rows.append(packed(source_id, Kind.EVENT, received_at, payload))
+    return intake
+
+
+def _payload(raw: bytes, request: Request, received_at: datetime) -> bytes:
+    """The entry's JSON around the call as it came (vocabulary.EventEntry)."""
+    if len(raw) > MAX_CALL:
+        raise _Refusal("too_large")
+    try:
+        call = _call.decode(raw)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise _Refusal("invalid_call", str(error)) from error
+    call_type = request.implied_type or call.type
+    if call_type not in CALL_TYPES:
+        raise _Refusal("unknown_type")
+    _check(call, call_type, request)
+    message_id = text(call.message_id) or uuid.uuid4().hex
+    if len(message_id) > MAX_MESSAGE_ID:
+        raise _Refusal("message_id_too_long")
+    at = _corrected(call, request, received_at)
+    pieces = [
+        b'{"type":"',
+        call_type.encode(),
+        b'","message_id":',
+        msgspec.json.encode(message_id),
+        b',"occurred_at":"',
+        at.isoformat().encode(),
+        b'","call":',
+        raw,
+    ]
+    if request.context is not None:
+        pieces += [b',"context":', request.context]
+    pieces.append(b"}")
+    return b"".join(pieces)
+
+
+def _check(call: _Checked, call_type: str, request: Request) -> None:
+    external = call.context.external_ids if call.context else []
+    if not external and request.context is not None:
+        external = _context.decode(request.context).external_ids
+    named = [text(call.user_id), text(call.anonymous_id), *(text(one.id) for one in external)]
+    if all(BLOCKED.match(value) for value in named):
+        raise _Refusal("no_identifier")
+    if call_type == "track" and not call.event:
+        raise _Refusal("no_event_name")
+    if call_type == "group" and not text(call.group_id):
+        raise _Refusal("no_group_id")
+    if call_type == "alias" and not text(call.previous_id):
+        raise _Refusal("no_previous_id")
+    for name in ("properties", "traits"):
+        _check_object(getattr(call, name), name)
+    if call.context:
+        _check_object(call.context.traits, "context.traits")
+    if call_type == "track" and call.event == "Order Completed":
+        _check_order(call)
+
+
+def _check_object(value: msgspec.Raw | msgspec.UnsetType, name: str) -> None:
+    """The load takes these apart as objects; null is as good as absent."""
+    if value is msgspec.UNSET or bytes(value) == b"null":
+        return
+    try:
+        _object.decode(value)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise _Refusal("invalid_call", f"`{name}` must be an object: {error}") from error
+
+
+def _check_order(call: _Checked) -> None:
+    properties = b"{}" if call.properties is msgspec.UNSET else bytes(call.properties)
+    try:
+        order = _order.decode(properties if properties != b"null" else b"{}")
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise _Refusal("invalid_order", str(error)) from error
+    amounts = [order.revenue, order.total, order.discount]
+    for line in order.products:
+        amounts += [line.quantity, line.price, line.revenue, line.discount, (line.price or 0.0) * line.quantity]
+    if any(amount is not None and not -MAX_AMOUNT < amount < MAX_AMOUNT for amount in amounts):
+        raise _Refusal("invalid_order", "an amount is over a trillion")
+
+
+def _corrected(call: _Checked, request: Request, received_at: datetime) -> datetime:
+    """received − (sent − original): the sender's clock may be wrong, its intervals are not (Segment, spec/common)."""
+    original = call.original_timestamp if call.original_timestamp is not None else call.timestamp
+    if original is None:
+        return received_at
+    sent = call.sent_at if call.sent_at is not None else request.sent_at
+    happened = _instant(original)
+    try:
+        return received_at - (_instant(sent) - happened) if sent is not None else happened
+    except OverflowError as error:
+        raise _Refusal("bad_timestamp", str(error)) from error
+
+
+def _instant(value: Loose) -> datetime:
+    """An ISO 8601 text, or milliseconds since 1970; without a zone it is UTC."""
+    try:
+        if isinstance(value, (int, float)):
+            return datetime.fromtimestamp(value / 1000, UTC)
+        at = datetime.fromisoformat(str(value).strip())
+        return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        raise _Refusal("bad_timestamp", repr(value)) from error
