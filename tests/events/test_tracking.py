@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from onevoice.events import tracking
 from onevoice.events.tracking import Intake
 from onevoice.events.vocabulary import EventEntry
@@ -171,7 +172,18 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=8,
 )
-FIELDS = ["type", "userId", "anonymousId", "event", "messageId", "timestamp", "sentAt", "properties", "traits", "context"]
+FIELDS = [
+    "type",
+    "userId",
+    "anonymousId",
+    "event",
+    "messageId",
+    "timestamp",
+    "sentAt",
+    "properties",
+    "traits",
+    "context",
+]
 CALL = st.dictionaries(st.sampled_from(FIELDS), JSON | st.sampled_from(["track", "identify", "Order Completed"]))
 
 
