@@ -7,7 +7,8 @@ to the one before by a soft line break, so the encoded pieces can be put togethe
 import re
 import time
 from binascii import b2a_base64, b2a_qp
-from email.utils import formatdate
+from datetime import UTC, datetime
+from email.utils import format_datetime
 
 from onevoice.channels.pieces import Pieces
 
@@ -85,5 +86,5 @@ def date() -> str:
     global _date
     second = int(time.time())
     if _date[0] != second:
-        _date = (second, formatdate(second))
+        _date = (second, format_datetime(datetime.fromtimestamp(second, UTC)))
     return _date[1]

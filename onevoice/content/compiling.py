@@ -87,7 +87,7 @@ def _email(source: EmailSource) -> dict[str, str]:
     parse(source.mjml, html=True)  # so that errors show the author's own lines
     liquid = _Liquid()
     try:
-        html = mjml2html(liquid.take_out(source.mjml))
+        html = mjml2html(liquid.take_out(source.mjml), fonts={})  # no font is fetched from third parties
     except ValueError as error:
         raise InvalidInput(f"mjml: {error}") from error
     inliner = css_inline.CSSInliner(keep_style_tags=True, keep_at_rules=True, load_remote_stylesheets=False)
