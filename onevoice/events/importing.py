@@ -212,7 +212,8 @@ def _identity(columns: dict[str, str]) -> str:
 def _envelope(call_type: str, message_id: str, at: str, call: str) -> str:
     """SQL for an entry's payload (vocabulary.EventEntry)."""
     moment = f"strftime({at} AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ')"
-    return f"to_json({{'type': '{call_type}', 'message_id': {message_id}, 'occurred_at': {moment}, 'call': {call}}})::VARCHAR"
+    members = f"'type': '{call_type}', 'message_id': {message_id}, 'occurred_at': {moment}, 'call': {call}"
+    return f"to_json({{{members}}})::VARCHAR"
 
 
 def _orders(columns: dict[str, str], further: list[str], source: Source, now: datetime) -> str:
@@ -254,14 +255,16 @@ def _events(columns: dict[str, str], further: list[str], source: Source, now: da
     )
     message_id = _field(columns, "event_id", made)
     call = f"{{'event': f_event, {_identity(columns)}, 'properties': {_struct(further)}}}"
-    return f"SELECT {_envelope('track', message_id, 'f_occurred_at', call)} AS payload, _row AS first_row, 1 AS n FROM rows"
+    payload = _envelope("track", message_id, "f_occurred_at", call)
+    return f"SELECT {payload} AS payload, _row AS first_row, 1 AS n FROM rows"
 
 
 def _products(columns: dict[str, str], further: list[str], source: Source, now: datetime) -> str:
     moment = f"strftime({_field(columns, 'updated_at', _instant(now))} AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ')"
     names = [name for name in FIELDS["products"] if name != "updated_at"]
     members = ", ".join(f"'{name}': {_field(columns, name)}" for name in names)
-    return f"SELECT to_json({{{members}, 'occurred_at': {moment}}})::VARCHAR AS payload, _row AS first_row, 1 AS n FROM rows"
+    payload = f"to_json({{{members}, 'occurred_at': {moment}}})::VARCHAR"
+    return f"SELECT {payload} AS payload, _row AS first_row, 1 AS n FROM rows"
 
 
 SHAPES = {"customers": _customers, "orders": _orders, "products": _products, "events": _events}

@@ -1,8 +1,8 @@
 """The tracking API's rules, without HTTP: a body comes in, entries for the inbox and refused calls come out.
 
-Speaks what Segment's and RudderStack's clients speak. A request that cannot be read is an error (400, and the
-client drops it); one bad call in a batch never costs the others: it is refused alone, with its reason, and kept in the quarantine.
-Calls are decoded here by the very structs the load uses, so what is taken can be loaded.
+Speaks what Segment's and RudderStack's clients speak. A request that cannot be read is an error (400, and the client
+drops it); one bad call in a batch never costs the others: it is refused alone, with its reason, and kept in the
+quarantine. Calls are decoded here by the very structs the load uses, so what is taken can be loaded.
 """
 
 import uuid

@@ -2,13 +2,14 @@
 
 Rules in the order in which they are asked; the first that objects is the reason:
 
-1. `unreachable`: no address on the channel
-2. `suppressed`: the address is on the suppression list
-3. `no_consent`: the newest word on (channel, topic) is not a grant; silence is not a grant
-4. `over_cap`: as many messages as the cap allows were planned in its window
-5. `quiet_hours`: it is night where the customer lives; deferred until it is over
+1. `already_reached`: they reacted to an earlier message of the cascade
+2. `unreachable`: no address on the channel
+3. `suppressed`: the address is on the suppression list
+4. `no_consent`: the newest word on (channel, topic) is not a grant; silence is not a grant
+5. `over_cap`: as many messages as the cap allows were planned in its window
+6. `quiet_hours`: it is night where the customer lives; deferred until it is over
 
-Who passes is `allowed`. Every decision keeps what the rules saw. A worker asks 2 and 3 once more before it sends.
+Who passes is `allowed`. Every decision keeps what the rules saw. A worker asks 3 and 4 once more before it sends.
 """
 
 from collections.abc import Iterable
@@ -32,7 +33,7 @@ ALL = "*"
 def decide(
     warehouse: Warehouse, candidates: ir.Table, channel: str, topic: str, policy: Policy, now: datetime
 ) -> ir.Table:
-    """Candidates (enrolment_id, identifier_id, customer_id) with outcome, reason, defer_until, address, locale, seen.
+    """Candidates (with customer_id and `reacted`) and for each outcome, reason, defer_until, address, locale, seen.
 
     `outcome` is send, skip or defer. Every candidate comes out exactly once.
     """
@@ -49,6 +50,7 @@ def decide(
     granted = rows.granted_at.notnull() & (rows.refused_at.isnull() | (rows.granted_at > rows.refused_at))
     over = contacts >= policy.cap.messages if policy.cap else ibis.literal(False)
     reason = ibis.cases(
+        (rows.reacted, "already_reached"),
         (rows.address.isnull(), "unreachable"),
         (rows.suppressed_as.notnull(), "suppressed"),
         (~granted, "no_consent"),

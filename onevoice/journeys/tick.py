@@ -62,9 +62,7 @@ def tick(warehouse: Warehouse, journeys: Sequence[SavedJourney], now: datetime) 
             report.entered[saved.name] = _enter(warehouse, journey)
             if document.goal:
                 _leave_by_goal(warehouse, journey, document.goal.event)
-            report.planned[saved.name] = sum(
-                _move(warehouse, journey, index, position) for index, position in enumerate(journey.plan.positions)
-            )
+            report.planned[saved.name] = _move(warehouse, journey)
     return report
 
 
@@ -102,7 +100,7 @@ def _enter(warehouse: Warehouse, journey: _Journey) -> int:
     count = warehouse.count(entered)
     if count:
         warehouse.append(ENROLMENTS, entered)
-        _record(warehouse, journey, entered.filter(entered.arm == "holdout"), "", "skip", "holdout")
+        _record(warehouse, journey, entered.filter(entered.arm == "holdout"), "holdout")
     return count
 
 
@@ -117,34 +115,51 @@ def _leave_by_goal(warehouse: Warehouse, journey: _Journey, event: str) -> None:
     reached = active.join(last, "customer_id").filter(lambda row: row.done_at > row.entered_at)
     reached = warehouse.stage("reached_goal", reached.select(*ENROLMENTS.columns))
     if warehouse.count(reached):
-        _record(warehouse, journey, reached, "", "skip", "goal")
-        _end(warehouse, journey, reached, "exited", "goal")
+        _record(warehouse, journey, reached, "goal")
+        ended = reached.mutate(state=ibis.literal("exited"), reason=ibis.literal("goal"), updated_at=journey.at)
+        warehouse.replace(ENROLMENTS, ["enrolment_id"], ended.select(*ENROLMENTS.columns))
 
 
-def _move(warehouse: Warehouse, journey: _Journey, index: int, position: Position) -> int:
-    """Everybody due at a position: out if they reacted, else decided, planned, and sent on. Returns messages planned."""
+def _move(warehouse: Warehouse, journey: _Journey) -> int:
+    """Everybody who is due, position by position; who is refused at one goes on to the next. Returns messages planned.
+
+    The enrolments are moved in a scratch table and written once, at the end.
+    """
     active = _active(warehouse, journey)
-    due = warehouse.stage("due", active.filter(active.step == position.key, active.due_at <= journey.at))
-    if not warehouse.count(due):
-        return 0
+    standing = warehouse.stage("standing", active.filter(active.due_at <= journey.at))
+    planned = 0
+    moved = False
+    for index, position in enumerate(journey.plan.positions):
+        at_it = (standing.step == position.key) & (standing.state == "active") & (standing.due_at <= journey.at)
+        here = standing.filter(at_it)
+        if not warehouse.count(here):
+            continue
+        decided = warehouse.stage("decided", _decided(warehouse, journey, index, position, here))
+        sent = decided.filter(decided.outcome == "send")
+        warehouse.append(MESSAGES, _messages(sent, journey, position))
+        warehouse.append(DECISIONS, _decisions(warehouse, decided, journey, position.key, position.channel))
+        rest = standing.filter(~at_it).select(*ENROLMENTS.columns)
+        standing = warehouse.stage(f"standing_{index % 2}", rest.union(_moved(decided, journey, index, position)))
+        planned += warehouse.count(sent)
+        moved = True
+    if moved:
+        warehouse.replace(ENROLMENTS, ["enrolment_id"], standing)
+    return planned
+
+
+def _decided(warehouse: Warehouse, journey: _Journey, index: int, position: Position, here: ir.Table) -> ir.Table:
+    """Those at a position, with the policy's decision, and the id of the message where there is to be one."""
+    candidates = here.select("enrolment_id", "identifier_id", "customer_id", "entered_at")
     if index and position.stop_on:
-        reacted = warehouse.stage("reacted", due.semi_join(_reactions(warehouse, journey, position), "enrolment_id"))
-        _record(warehouse, journey, reacted, position.channel, "skip", "already_reached")
-        _end(warehouse, journey, reacted, "done", "reacted")
-        due = warehouse.stage("undecided", due.anti_join(reacted, "enrolment_id"))
+        reactions = _reactions(warehouse, journey, position).mutate(reacted=ibis.literal(True))
+        candidates = candidates.left_join(reactions, "enrolment_id").drop("enrolment_id_right")
+        candidates = candidates.mutate(reacted=ibis.coalesce(candidates.reacted, ibis.literal(False)))
+    else:
+        candidates = candidates.mutate(reacted=ibis.literal(False))
     document = journey.document
-    candidates = due.select("enrolment_id", "identifier_id", "customer_id", "entered_at")
     decided = decide(warehouse, candidates, position.channel, document.topic, document.policy, journey.now)
     message_id = _uuid(warehouse, decided.enrolment_id + ibis.literal(f"|{position.key}"))
-    decided = warehouse.stage(
-        "decided",
-        decided.mutate(message_id=ibis.ifelse(decided.outcome == "send", message_id, ibis.null("string"))),
-    )
-    sent = decided.filter(decided.outcome == "send")
-    warehouse.append(MESSAGES, _messages(sent, journey, position))
-    warehouse.append(DECISIONS, _decisions(warehouse, decided, journey, position.key, position.channel))
-    warehouse.replace(ENROLMENTS, ["enrolment_id"], _moved(decided, journey, index, position))
-    return warehouse.count(sent)
+    return decided.mutate(message_id=ibis.ifelse(decided.outcome == "send", message_id, ibis.null("string")))
 
 
 def _active(warehouse: Warehouse, journey: _Journey) -> ir.Table:
@@ -156,7 +171,9 @@ def _reactions(warehouse: Warehouse, journey: _Journey, position: Position) -> i
     """Enrolments in which a person did what stops the cascade."""
     messages = warehouse.table(MESSAGES)
     stops = [messages[f"{reaction}_at"].notnull() for reaction in position.stop_on]
-    return messages.filter(messages.journey == journey.document.name, ibis.or_(*stops)).select("enrolment_id")
+    return (
+        messages.filter(messages.journey == journey.document.name, ibis.or_(*stops)).select("enrolment_id").distinct()
+    )
 
 
 def _messages(sent: ir.Table, journey: _Journey, position: Position) -> ir.Table:
@@ -196,40 +213,33 @@ def _moved(decided: ir.Table, journey: _Journey, index: int, position: Position)
     following = journey.plan.after(index)
     now = journey.at
     waits = now + ibis.interval(seconds=int(position.wait.total_seconds()))
-    deferred = decided.outcome == "defer"
-    over = ~deferred if not following else ibis.literal(False)
+    deferred, reacted = decided.outcome == "defer", decided.reason == "already_reached"
+    completed = ~deferred if not following else ibis.literal(False)
     return decided.mutate(
         journey=ibis.literal(journey.document.name),
         journey_version=ibis.literal(journey.version, "int64"),
         arm=ibis.literal("treated"),
-        step=ibis.ifelse(deferred, position.key, following or position.key),
-        state=ibis.ifelse(over, "done", "active"),
-        reason=ibis.ifelse(over, "completed", ""),
+        step=ibis.ifelse(deferred | reacted, position.key, following or position.key),
+        state=ibis.ifelse(reacted | completed, "done", "active"),
+        reason=ibis.cases((reacted, "reacted"), (completed, "completed"), else_=""),
         due_at=ibis.cases((deferred, decided.defer_until), (decided.outcome == "send", waits), else_=now),
         updated_at=now,
     ).select(*ENROLMENTS.columns)
 
 
-def _record(warehouse: Warehouse, journey: _Journey, rows: ir.Table, channel: str, outcome: str, reason: str) -> None:
-    """A decision without a message, about enrolments."""
-    decided = rows.select("enrolment_id", "identifier_id", "customer_id", "step").mutate(
-        outcome=ibis.literal(outcome),
+def _record(warehouse: Warehouse, journey: _Journey, rows: ir.Table, reason: str) -> None:
+    """A decision about enrolments on which no channel was reached."""
+    made = rows.select("enrolment_id", "identifier_id", "customer_id", "step").mutate(
+        decision_id=warehouse.digest(rows.enrolment_id + ibis.literal(f"|{journey.now.isoformat()}|{reason}")),
+        journey=ibis.literal(journey.document.name),
+        channel=ibis.literal(""),
+        decided_at=journey.at,
+        outcome=ibis.literal("skip"),
         reason=ibis.literal(reason),
         message_id=ibis.null("string"),
         seen=ibis.literal("{}"),
     )
-    made = decided.mutate(
-        decision_id=warehouse.digest(decided.enrolment_id + ibis.literal(f"|{journey.now.isoformat()}|{reason}")),
-        journey=ibis.literal(journey.document.name),
-        channel=ibis.literal(channel),
-        decided_at=journey.at,
-    )
     warehouse.append(DECISIONS, made.select(*DECISIONS.columns))
-
-
-def _end(warehouse: Warehouse, journey: _Journey, rows: ir.Table, state: str, reason: str) -> None:
-    ended = rows.mutate(state=ibis.literal(state), reason=ibis.literal(reason), updated_at=journey.at)
-    warehouse.replace(ENROLMENTS, ["enrolment_id"], ended.select(*ENROLMENTS.columns))
 
 
 def _uuid(warehouse: Warehouse, text: ir.StringValue) -> ir.StringValue:
