@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from email import message_from_bytes, policy
+from email.message import EmailMessage
 from html import unescape
 
 _ADDRESS = re.compile(r"https?://[^\s\"'<>()]+")
@@ -13,6 +13,7 @@ _ADDRESS = re.compile(r"https?://[^\s\"'<>()]+")
 class Received:
     """A message as it lies before its reader; addresses are empty or missing where it has none."""
 
+    id: str  # the platform's message id
     channel: str
     address: str
     pixel: str = ""
@@ -21,13 +22,13 @@ class Received:
     one_click: bool = False  # RFC 8058: the mail program itself may unsubscribe by a POST
 
 
-def email(address: str, raw: bytes, base_url: str) -> Received:
+def email(id: str, address: str, message: EmailMessage, base_url: str) -> Received:
     """An e-mail as the mail program sees it: pictures and links of the HTML part, the unsubscribe header."""
-    message = message_from_bytes(raw, policy=policy.default)
     body = message.get_body(preferencelist=("html", "plain"))
     found = list(_ours(unescape(body.get_content()) if body else "", base_url))
     header = re.search(r"<(https?://[^>]+)>", str(message.get("List-Unsubscribe", "")))
     return Received(
+        id,
         "email",
         address,
         pixel=next((url for url in found if "/o/" in url), ""),
@@ -37,10 +38,11 @@ def email(address: str, raw: bytes, base_url: str) -> Received:
     )
 
 
-def text(channel: str, address: str, body: str, base_url: str) -> Received:
+def text(id: str, channel: str, address: str, body: str, base_url: str) -> Received:
     """A push message or an SMS: the links in its text (a push message's `link` counts as text)."""
     found = list(_ours(body, base_url))
     return Received(
+        id,
         channel,
         address,
         links=tuple(url for url in found if "/c/" in url),

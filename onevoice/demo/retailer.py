@@ -6,6 +6,7 @@ product names, whose abbreviations are written out. It is anonymous; contact dat
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -45,13 +46,23 @@ class Household:
     campaigns: tuple[datetime, ...]  # when it received one
 
 
+@dataclass(frozen=True)
+class Purchase:
+    """A product on a receipt."""
+
+    product_id: str
+    quantity: float
+    revenue: Decimal
+
+
 FILES = {
     # Discounts are the retailer's, the manufacturer's coupon and what the retailer matched of it, as positive amounts.
     "order_lines": """
         SELECT basket_id AS order_id, household_id, transaction_timestamp AS ordered_at, store_id, product_id,
                CAST(quantity AS DOUBLE) AS quantity, CAST(sales_value AS DECIMAL(18, 2)) AS revenue,
                CAST(retail_disc AS DECIMAL(18, 2)) + CAST(coupon_disc AS DECIMAL(18, 2))
-                   + CAST(coupon_match_disc AS DECIMAL(18, 2)) AS discount
+                   + CAST(coupon_match_disc AS DECIMAL(18, 2)) AS discount,
+               '{currency}' AS currency
         FROM {transactions} JOIN chosen USING (household_id) ORDER BY basket_id, product_id""",
     "households": """
         SELECT household_id, first_at, age, income, home_ownership, marital_status, household_size, household_comp,
@@ -65,18 +76,18 @@ FILES = {
              IS NOT DISTINCT FROM (names.raw_category, names.raw_type, names.raw_package, names.raw_department)
         ORDER BY product_id""",
     "campaigns": """
-        SELECT 'campaign-' || campaign_id || '-' || household_id AS event_id, household_id, campaign_id, campaign_type,
-               start_date AS occurred_at
+        SELECT 'Campaign Received' AS event, 'campaign-' || campaign_id || '-' || household_id AS event_id,
+               household_id, campaign_id, campaign_type, start_date AS occurred_at
         FROM {campaigns} JOIN {campaign_descriptions} USING (campaign_id) JOIN chosen USING (household_id)
         ORDER BY household_id, campaign_id""",
     "redemptions": """
-        SELECT 'redemption-' || household_id || '-' || coupon_upc || '-' || campaign_id || '-'
-                   || strftime(redemption_date, '%Y%m%d') AS event_id,
-               household_id, coupon_upc, campaign_id, redemption_date AS occurred_at
+        SELECT 'Coupon Redeemed' AS event,
+               concat_ws('-', 'redemption', household_id, coupon_upc, campaign_id, strftime(redemption_date, '%Y%m%d'))
+                   AS event_id, household_id, coupon_upc, campaign_id, redemption_date AS occurred_at
         FROM {coupon_redemptions} JOIN chosen USING (household_id)
         ORDER BY household_id, coupon_upc, redemption_date""",
 }
-"""The files and how each is made; `{name}` is the package's file, `chosen` the households taken."""
+"""The files and how each is made, with headers that the import knows; `{name}` is a file of the package."""
 
 
 def prepare(directory: Path, households: int | None = None) -> History:
@@ -85,7 +96,7 @@ def prepare(directory: Path, households: int | None = None) -> History:
     with _connection(households) as connection:
         for name, query in FILES.items():
             target = str(directory / f"{name}.parquet").replace("'", "''")
-            connection.execute(f"COPY ({query.format_map(_sources())}) TO '{target}' (FORMAT parquet)")
+            connection.execute(f"COPY ({query.format(**_sources(), currency=CURRENCY)}) TO '{target}' (FORMAT parquet)")
     return History(**{name: directory / f"{name}.parquet" for name in FILES})
 
 
@@ -103,6 +114,26 @@ def households(limit: int | None = None) -> list[Household]:
         Household(id, _aware(first), _aware(last), tuple(_aware(at) for at in campaigns))
         for id, first, last, campaigns in rows
     ]
+
+
+def usual_purchases(limit: int | None, last_before: datetime) -> dict[int, list[Purchase]]:
+    """What each household not seen since `last_before` buys most often: up to 15 products, as last bought."""
+    with _connection(limit) as connection:
+        rows = connection.execute(
+            """
+            SELECT household_id, product_id, arg_max(quantity, transaction_timestamp),
+                   CAST(arg_max(sales_value, transaction_timestamp) AS DECIMAL(18, 2))
+            FROM {transactions} JOIN chosen USING (household_id)
+            WHERE quantity > 0 AND sales_value > 0 AND last_at < ?
+            GROUP BY household_id, product_id
+            QUALIFY row_number() OVER (PARTITION BY household_id ORDER BY count(*) DESC, product_id) <= 15
+            ORDER BY household_id, count(*) DESC, product_id""".format_map(_sources()),
+            [last_before.replace(tzinfo=None)],
+        ).fetchall()
+    found: dict[int, list[Purchase]] = {}
+    for household, product, quantity, revenue in rows:
+        found.setdefault(household, []).append(Purchase(str(product), float(quantity), revenue))
+    return found
 
 
 def _connection(limit: int | None) -> duckdb.DuckDBPyConnection:

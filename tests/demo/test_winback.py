@@ -112,14 +112,14 @@ def test_a_reader_finds_pixel_links_and_way_out_in_what_arrived() -> None:
     message.set_content(content["text"])
     message.add_alternative(content["html"], subtype="html")
 
-    found = reading.email("maria@example.com", message.as_bytes(), BASE)
+    found = reading.email("m1", "maria@example.com", message, BASE)
 
     assert found.pixel.startswith(f"{BASE}/o/")
     assert len(found.links) >= 2
     assert all(link.startswith(f"{BASE}/c/") for link in found.links)
     assert found.unsubscribe == f"{BASE}/u/one-click"
     assert found.one_click
-    sms = reading.text("sms", "+12015550100", rendered("sms", "en")["text"], BASE)
+    sms = reading.text("m2", "sms", "+12015550100", rendered("sms", "en")["text"], BASE)
     assert len(sms.links) == 1
     assert sms.unsubscribe.startswith(f"{BASE}/u/")
     assert "Stop" not in sms.unsubscribe

@@ -77,6 +77,15 @@ class Doubles:
         """How often each message arrived, on all channels, by our message's id."""
         return dict(self.smtp.received + self.providers.received)
 
+    def tell_opened(self, message_id: str) -> None:
+        """Lets the push gateway report, as of now, that a message was opened."""
+        assert self._loop is not None, "only between start and stop"
+
+        async def tell() -> None:
+            self.providers.tell_opened(message_id)
+
+        asyncio.run_coroutine_threadsafe(tell(), self._loop).result(START_SECONDS)
+
     def settle(self, *, all_of_them: bool = False, seconds: float = 60.0) -> None:
         """Waits until the webhooks that are due are posted; with `all_of_them`, those that come later too."""
         _wait(lambda: not self.providers.pending(all_of_them=all_of_them), "webhooks are not posted", seconds)
