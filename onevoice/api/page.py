@@ -3,8 +3,9 @@
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import parse_qs
 
-from fastapi import APIRouter, Form, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from liquid import Environment
 
@@ -36,10 +37,11 @@ def page(request: Request, key: Annotated[str, Query()] = "", lang: Annotated[st
 
 
 @router.post("/")
-def unlock(key: Annotated[str, Form()]) -> Response:
+async def unlock(request: Request) -> Response:
     """The form's answer: the key becomes a cookie."""
+    form = parse_qs((await request.body()).decode("utf-8", "replace"))
     answer = RedirectResponse("/", 303)
-    answer.set_cookie(COOKIE, key.strip(), httponly=True, samesite="strict", max_age=30 * 86_400)
+    answer.set_cookie(COOKIE, form.get("key", [""])[0].strip(), httponly=True, samesite="strict", max_age=30 * 86_400)
     return answer
 
 
