@@ -26,6 +26,9 @@ from onevoice.journeys.document import Policy, clock_time
 from onevoice.kernel.clock import naive
 from onevoice.warehouse import Warehouse
 
+SEEN = ("address", "suppressed_as", "granted", "refused_at", "contacts", "time_zone", "quiet_until")
+"""Columns of a decision that tell what the rules saw."""
+
 ALL = "*"
 """A consent on this channel or topic stands for all of them."""
 
@@ -33,8 +36,9 @@ ALL = "*"
 def decide(
     warehouse: Warehouse, candidates: ir.Table, channel: str, topic: str, policy: Policy, now: datetime
 ) -> ir.Table:
-    """Candidates (with customer_id and `reacted`) and for each outcome, reason, defer_until, address, locale, seen.
+    """Candidates (with customer_id and `reacted`), and for each outcome, reason, address, locale and what was seen.
 
+    What was seen (`SEEN`) is kept as columns, because most of a tick does not need it as text: see `seen`.
     `outcome` is send, skip or defer. Every candidate comes out exactly once.
     """
     customers = candidates.select("customer_id").distinct()
@@ -60,15 +64,7 @@ def decide(
     )
     rows = rows.mutate(reason=reason, contacts=contacts, granted=granted)
     outcome = ibis.cases((rows.reason == "allowed", "send"), (rows.reason == "quiet_hours", "defer"), else_="skip")
-    return rows.select(
-        *candidates.columns,
-        "reason",
-        "address",
-        outcome=outcome,
-        defer_until=rows.quiet_until,
-        locale=ibis.coalesce(rows.locale, "en"),
-        seen=_seen(rows, policy),
-    )
+    return rows.select(*candidates.columns, *SEEN, "reason", outcome=outcome, locale=ibis.coalesce(rows.locale, "en"))
 
 
 def _reach(warehouse: Warehouse, channel: str) -> ir.Table:
@@ -140,8 +136,8 @@ def _within(wall: time, start: time, end: time) -> bool:
     return start <= wall < end if start <= end else wall >= start or wall < end
 
 
-def _seen(rows: ir.Table, policy: Policy) -> ir.StringValue:
-    """What the rules saw, as JSON text."""
+def seen(rows: ir.Table, policy: Policy) -> ir.StringValue:
+    """What the rules saw (the columns `SEEN`), as JSON text."""
     consent = ibis.cases((rows.granted, "granted"), (rows.refused_at.notnull(), "refused"), else_="none")
     text = (
         ibis.literal('{"address":')

@@ -16,7 +16,7 @@ from onevoice.delivery.facts import MESSAGES
 from onevoice.events.facts import EVENTS
 from onevoice.journeys.document import Document, Plan, Position, plan
 from onevoice.journeys.facts import DECISIONS, ENROLMENTS
-from onevoice.journeys.policy import decide
+from onevoice.journeys.policy import decide, seen
 from onevoice.journeys.service import SavedJourney
 from onevoice.kernel.clock import naive
 from onevoice.kernel.ids import identifier_id
@@ -136,8 +136,8 @@ def _move(warehouse: Warehouse, journey: _Journey) -> int:
             continue
         decided = warehouse.stage("decided", _decided(warehouse, journey, index, position, here))
         sent = decided.filter(decided.outcome == "send")
-        warehouse.append(MESSAGES, _messages(sent, journey, position))
-        warehouse.append(DECISIONS, _decisions(warehouse, decided, journey, position.key, position.channel))
+        warehouse.append(MESSAGES, _messages(warehouse, sent, journey, position))
+        warehouse.append(DECISIONS, _decisions(warehouse, decided, journey, position))
         rest = standing.filter(~at_it).select(*ENROLMENTS.columns)
         standing = warehouse.stage(f"standing_{index % 2}", rest.union(_moved(decided, journey, index, position)))
         planned += warehouse.count(sent)
@@ -148,7 +148,7 @@ def _move(warehouse: Warehouse, journey: _Journey) -> int:
 
 
 def _decided(warehouse: Warehouse, journey: _Journey, index: int, position: Position, here: ir.Table) -> ir.Table:
-    """Those at a position, with the policy's decision, and the id of the message where there is to be one."""
+    """Those at a position, with the policy's decision."""
     candidates = here.select("enrolment_id", "identifier_id", "customer_id", "entered_at")
     if index and position.stop_on:
         reactions = _reactions(warehouse, journey, position).mutate(reacted=ibis.literal(True))
@@ -157,9 +157,7 @@ def _decided(warehouse: Warehouse, journey: _Journey, index: int, position: Posi
     else:
         candidates = candidates.mutate(reacted=ibis.literal(False))
     document = journey.document
-    decided = decide(warehouse, candidates, position.channel, document.topic, document.policy, journey.now)
-    message_id = _uuid(warehouse, decided.enrolment_id + ibis.literal(f"|{position.key}"))
-    return decided.mutate(message_id=ibis.ifelse(decided.outcome == "send", message_id, ibis.null("string")))
+    return decide(warehouse, candidates, position.channel, document.topic, document.policy, journey.now)
 
 
 def _active(warehouse: Warehouse, journey: _Journey) -> ir.Table:
@@ -176,9 +174,18 @@ def _reactions(warehouse: Warehouse, journey: _Journey, position: Position) -> i
     )
 
 
-def _messages(sent: ir.Table, journey: _Journey, position: Position) -> ir.Table:
+def _message_id(warehouse: Warehouse, decided: ir.Table, position: Position) -> ir.StringValue:
+    """A UUID made of the enrolment and the position: there is one message for the two, however often it is planned."""
+    digest = warehouse.digest(decided.enrolment_id + ibis.literal(f"|{position.key}"))
+    dash = ibis.literal("-")
+    pieces = [digest.substr(start, length) for start, length in ((0, 8), (8, 4), (12, 4), (16, 4), (20, 12))]
+    return pieces[0] + dash + pieces[1] + dash + pieces[2] + dash + pieces[3] + dash + pieces[4]
+
+
+def _messages(warehouse: Warehouse, sent: ir.Table, journey: _Journey, position: Position) -> ir.Table:
     """Planned messages of those whom the policy lets through."""
     known = {
+        "message_id": _message_id(warehouse, sent, position),
         "journey": ibis.literal(journey.document.name),
         "journey_version": ibis.literal(journey.version, "int64"),
         "step": ibis.literal(position.key),
@@ -197,14 +204,17 @@ def _messages(sent: ir.Table, journey: _Journey, position: Position) -> ir.Table
     return sent.mutate(**known, **later).select(*MESSAGES.columns)
 
 
-def _decisions(warehouse: Warehouse, decided: ir.Table, journey: _Journey, step: str, channel: str) -> ir.Table:
-    moment = f"|{step}|{channel}|{journey.now.isoformat()}|"
+def _decisions(warehouse: Warehouse, decided: ir.Table, journey: _Journey, position: Position) -> ir.Table:
+    moment = f"|{position.key}|{journey.now.isoformat()}"
+    message_id = _message_id(warehouse, decided, position)
     return decided.mutate(
-        decision_id=warehouse.digest(decided.enrolment_id + ibis.literal(moment) + decided.reason),
+        decision_id=warehouse.digest(decided.enrolment_id + ibis.literal(moment)),
         journey=ibis.literal(journey.document.name),
-        step=ibis.literal(step),
-        channel=ibis.literal(channel),
+        step=ibis.literal(position.key),
+        channel=ibis.literal(position.channel),
         decided_at=journey.at,
+        message_id=ibis.ifelse(decided.outcome == "send", message_id, ibis.null("string")),
+        seen=seen(decided, journey.document.policy),
     ).select(*DECISIONS.columns)
 
 
@@ -222,7 +232,7 @@ def _moved(decided: ir.Table, journey: _Journey, index: int, position: Position)
         step=ibis.ifelse(deferred | reacted, position.key, following or position.key),
         state=ibis.ifelse(reacted | completed, "done", "active"),
         reason=ibis.cases((reacted, "reacted"), (completed, "completed"), else_=""),
-        due_at=ibis.cases((deferred, decided.defer_until), (decided.outcome == "send", waits), else_=now),
+        due_at=ibis.cases((deferred, decided.quiet_until), (decided.outcome == "send", waits), else_=now),
         updated_at=now,
     ).select(*ENROLMENTS.columns)
 
@@ -240,11 +250,3 @@ def _record(warehouse: Warehouse, journey: _Journey, rows: ir.Table, reason: str
         seen=ibis.literal("{}"),
     )
     warehouse.append(DECISIONS, made.select(*DECISIONS.columns))
-
-
-def _uuid(warehouse: Warehouse, text: ir.StringValue) -> ir.StringValue:
-    """A hash in the shape of a UUID."""
-    digest = warehouse.digest(text)
-    dash = ibis.literal("-")
-    pieces = [digest.substr(start, length) for start, length in ((0, 8), (8, 4), (12, 4), (16, 4), (20, 12))]
-    return pieces[0] + dash + pieces[1] + dash + pieces[2] + dash + pieces[3] + dash + pieces[4]

@@ -12,6 +12,7 @@ from typing import Any
 
 import ibis
 import ibis.expr.datatypes as dt
+import ibis.expr.operations as ops
 import ibis.expr.types as ir
 import pyarrow as pa
 
@@ -127,23 +128,24 @@ class Warehouse:
         else:
             source = self.compiled(rows.select(*facts.columns))
         names = ", ".join(facts.columns)
-        self.execute(f"INSERT INTO {facts.name} ({names}) SELECT {names} FROM ({source})")  # noqa: S608 - names are ours
+        self.execute(f"INSERT INTO {facts.name} ({names}) SELECT {names} FROM ({source})")
         if isinstance(rows, pa.Table):
             self.backend.con.unregister("_incoming")
 
     def replace(self, facts: Facts, keys: Sequence[str], rows: pa.Table | ir.Table) -> None:
         """Removes the rows that share `keys` with the new ones, then adds the new ones. Twice is once."""
-        staged = self.stage(f"new_{facts.name}", rows)
+        # A table by name is staged already; anything else may read what is about to be deleted.
+        is_staged = isinstance(rows, ir.Table) and isinstance(rows.op(), ops.UnboundTable)
+        staged = rows if is_staged else self.stage(f"new_{facts.name}", rows)
         self.delete(facts, staged.select(*keys).distinct())
         self.append(facts, staged)
-        self.drop(f"new_{facts.name}")
 
     def delete(self, facts: Facts, keys: ir.Table) -> None:
         """Removes the rows whose key columns (those of `keys`) equal a row of `keys`."""
         columns = ", ".join(keys.columns)
         row = f"({columns})" if len(keys.columns) > 1 else columns
         setting = "" if self.is_duckdb else " SETTINGS lightweight_deletes_sync = 2"
-        self.execute(f"DELETE FROM {facts.name} WHERE {row} IN ({self.compiled(keys)}){setting}")  # noqa: S608
+        self.execute(f"DELETE FROM {facts.name} WHERE {row} IN ({self.compiled(keys)}){setting}")
 
     def stage(self, name: str, rows: pa.Table | ir.Table) -> ir.Table:
         """Puts rows into a scratch table `name` (replaced if there) and returns it as an expression."""
@@ -151,7 +153,7 @@ class Warehouse:
             schema = ibis.Schema.from_pyarrow(rows.schema)
             if self.is_duckdb:
                 self.backend.con.register("_incoming", rows)
-                self.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM _incoming")  # noqa: S608
+                self.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM _incoming")
                 self.backend.con.unregister("_incoming")
             else:
                 columns = ", ".join(f"{column} {self._native(kind)}" for column, kind in schema.items())
@@ -234,6 +236,8 @@ def connect(url: str) -> Warehouse:
             if "lock" in str(error):
                 raise ConfigurationError(f"Another process holds {path}; stop the running engine first") from error
             raise
+        # Rows have no order of their own here; whoever needs one asks for it. Writing is faster so.
+        backend.con.execute("SET preserve_insertion_order = false")
         return Warehouse(backend)
     if scheme == "chdb":
         # As standard SQL has it: what a left join or an aggregate does not find is null, not zero.
