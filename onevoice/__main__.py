@@ -6,9 +6,9 @@ from onevoice.cli.main import app
 from onevoice.demo.command import demo
 from onevoice.kernel.errors import OneVoiceError
 
-app.command("demo", help="Show the main job on a real retailer's year: data, identities, segments, a journey, results.")(
-    demo
-)
+app.command(
+    "demo", help="Show the main job on a real retailer's year: data, identities, segments, a journey, results."
+)(demo)
 
 
 def main() -> None:

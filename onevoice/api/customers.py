@@ -107,7 +107,9 @@ def customer(ask: Ask, customer_id: CustomerId) -> Customer:
 
 
 @router.get("/{customer_id}/timeline", summary="What the customer did and got, the newest first")
-def timeline(ask: Ask, customer_id: CustomerId, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> list[TimelineItem]:
+def timeline(
+    ask: Ask, customer_id: CustomerId, limit: Annotated[int, Query(ge=1, le=1000)] = 100
+) -> list[TimelineItem]:
     """Events, orders and messages."""
     return [TimelineItem.model_validate(item) for item in ask.ask("timeline", customer_id=customer_id, limit=limit)]
 

@@ -142,5 +142,3 @@ def _disk(settings: Settings) -> Finding:
 def _row(pool: Engine, query: str) -> tuple[float, ...]:
     with pool.connect() as connection:
         return tuple(connection.exec_driver_sql(query).one())
-
-

@@ -64,7 +64,9 @@ def run(
     if as_json:
         typer.echo(json.dumps(asdict(report), indent=1, default=str))
     else:
-        typer.echo(f"{report.rows:,} rows read, {report.entries:,} {kind.value} taken, {len(report.bad):,} rows not taken.")
+        typer.echo(
+            f"{report.rows:,} rows read, {report.entries:,} {kind.value} taken, {len(report.bad):,} rows not taken."
+        )
         if report.bad:
             table = Table("row", "column", "reason", title="Rows not taken")
             for bad in report.bad[:SHOWN]:
