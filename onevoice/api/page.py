@@ -1,6 +1,6 @@
 """The one page at `/`: the figures, plainly, in five locales; opened by an API key once and a cookie then."""
 
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import parse_qs
@@ -11,11 +11,25 @@ from liquid import Environment
 
 from onevoice.api.access import COOKIE, is_allowed
 from onevoice.api.wording import WORDS
-from onevoice.events.models import source  # noqa: F401 - the page's figures come from the engine, not from here
+from onevoice.journeys import service
 from onevoice.kernel.errors import OneVoiceError
 from onevoice.kernel.locales import LOCALES, direction, negotiated
 
 router = APIRouter(include_in_schema=False)
+
+CHANNEL_COLUMNS = (
+    "planned",
+    "sent",
+    "delivered",
+    "opened",
+    "clicked",
+    "unsubscribed",
+    "orders",
+    "revenue",
+    "cost",
+    "cpa",
+)
+"""Columns of the channels' table."""
 
 _template = Environment(autoescape=True).from_string((Path(__file__).parent / "page.html").read_text())
 
@@ -31,7 +45,7 @@ def page(request: Request, key: Annotated[str, Query()] = "", lang: Annotated[st
     if not is_allowed(request):
         return _html(request, locale, {"locked": True}, 401 if request.cookies.get(COOKIE) else 200)
     try:
-        return _html(request, locale, _figures(request))
+        return _html(request, locale, _figures(request, WORDS[locale]))
     except OneVoiceError as error:
         return _html(request, locale, {"problem": error.message}, error.status)
 
@@ -45,17 +59,69 @@ async def unlock(request: Request) -> Response:
     return answer
 
 
-def _figures(request: Request) -> dict[str, Any]:
+def _figures(request: Request, words: dict[str, str]) -> dict[str, Any]:
     engine = request.app.state.engine
-    kpis = engine.ask("overview")
-    journeys = []
-    from onevoice.journeys import service
-
+    asked = engine.ask("overview")
+    overview, identities = asked["overview"], asked["identities"]
+    if not identities["customers"]:
+        return {"cards": []}
+    values = {
+        "customers": _number(identities["customers"]),
+        "identifiers": _number(identities["identifiers"]),
+        "orders": _number(overview["orders"]),
+        "sales": _money(overview["sales"]),
+        "aov": _money(overview["aov"]),
+        "repeat_purchase_rate": _share(overview["repeat_purchase_rate"]),
+    }
     with request.app.state.database.connect() as connection:
         saved = service.all_journeys(connection)
-    for journey in saved:
-        journeys.append({"name": journey.name, "title": journey.title, **engine.ask("journey", name=journey.name)})
-    return {"kpis": kpis, "segments": engine.ask("segment_sizes"), "journeys": journeys}
+    return {
+        "cards": [{"label": words[name], "value": value} for name, value in values.items()],
+        "channel_columns": [words[name] for name in CHANNEL_COLUMNS],
+        "journeys": [
+            _journey(journey.document.title or journey.name, engine.ask("journey", name=journey.name), words)
+            for journey in saved
+        ],
+        "segments": [{"name": name, "value": _number(size)} for name, size in engine.ask("segment_sizes").items()],
+    }
+
+
+def _journey(title: str, results: dict[str, Any], words: dict[str, str]) -> dict[str, Any]:
+    lift, arms = results["lift"]["lift"], results["lift"]
+    return {
+        "title": title,
+        "lift": lift
+        and {
+            "value": f"{100 * lift['value']:+.1f}",
+            "interval": f"[{100 * lift['low']:+.1f}, {100 * lift['high']:+.1f}]",
+            "treated": f"{arms['treated']['converted']:,} / {arms['treated']['n']:,}",
+            "holdout": f"{arms['holdout']['converted']:,} / {arms['holdout']['n']:,}",
+        },
+        "channels": [
+            {"name": words.get(name, name), "cells": [_cell(column, figures[column]) for column in CHANNEL_COLUMNS]}
+            for name, figures in results["channels"].items()
+        ],
+        "decisions": [
+            {"name": words.get(f"reason_{reason}", reason), "value": _number(number)}
+            for reason, number in results["decisions"].items()
+        ],
+    }
+
+
+def _cell(column: str, value: float | None) -> str:
+    return _money(value) if column in ("revenue", "cost", "cpa") else _number(value)
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.0f}"
+
+
+def _money(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.2f}"
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f} %"
 
 
 def _html(request: Request, locale: str, values: dict[str, Any], status: int = 200) -> HTMLResponse:
@@ -67,7 +133,6 @@ def _html(request: Request, locale: str, values: dict[str, Any], status: int = 2
         locales=LOCALES,
         simulated=bool(settings.clock_file),
         now=settings.clock().now().astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        real_now=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         **values,
     )
     headers = {

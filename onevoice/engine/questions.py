@@ -14,6 +14,7 @@ from onevoice.events.facts import EVENTS
 from onevoice.insights import experiments, metrics
 from onevoice.journeys import why
 from onevoice.journeys.figures import figures
+from onevoice.kernel.clock import aware
 from onevoice.segments import refresh
 from onevoice.segments.facts import SEGMENT_MEMBERS
 from onevoice.segments.tree import condition
@@ -97,7 +98,7 @@ def journey(warehouse: Warehouse, now: datetime, name: str) -> dict[str, Any]:
     """A journey's figures: per step and channel, decisions by reason, lift over the hold-out."""
     return {
         "figures": figures(warehouse, name),
-        "channels": metrics.channels(warehouse, *_always(), journey=name),
+        "channels": metrics.channels(warehouse, *metrics.ALWAYS, journey=name),
         "decisions": metrics.decisions(warehouse, name),
         "lift": experiments.lift(warehouse, name, now),
     }
@@ -105,9 +106,9 @@ def journey(warehouse: Warehouse, now: datetime, name: str) -> dict[str, Any]:
 
 def overview(warehouse: Warehouse, now: datetime, start: str | None = None, end: str | None = None) -> dict[str, Any]:
     """The KPIs of a period (ISO dates, the end excluded; all of history by default)."""
-    first, last = _always()
-    first = datetime.fromisoformat(start).replace(tzinfo=None) if start else first
-    last = datetime.fromisoformat(end).replace(tzinfo=None) if end else last
+    first, last = metrics.ALWAYS
+    first = aware(datetime.fromisoformat(start)) if start else first
+    last = aware(datetime.fromisoformat(end)) if end else last
     return {
         "overview": metrics.overview(warehouse, first, last),
         "identities": metrics.identities(warehouse),
@@ -123,10 +124,6 @@ def health(warehouse: Warehouse, now: datetime) -> dict[str, int]:
 def _newest(warehouse: Warehouse, facts: Facts, customer_id: int, by: str, limit: int) -> list[dict[str, Any]]:
     rows = warehouse.table(facts)
     return warehouse.rows(rows.filter(rows.customer_id == customer_id).order_by(ibis.desc(by)).limit(limit))
-
-
-def _always() -> tuple[datetime, datetime]:
-    return datetime(1970, 1, 1), datetime(9999, 1, 1)
 
 
 QUESTIONS: dict[str, Question] = {

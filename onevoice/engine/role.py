@@ -39,7 +39,7 @@ def run(settings: Settings) -> None:
                 leadership.execute(text("SELECT 1"))  # a lost connection is a lost lock: better to end than to be two
                 try:
                     report = engine.step(clock.now())
-                except Exception:  # noqa: BLE001 - the role's outermost loop: log, try again at the next step
+                except Exception:
                     log.exception("step failed")
                     continue
                 if report.loaded or report.handed_off:
