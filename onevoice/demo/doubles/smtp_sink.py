@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.message import EmailMessage
+from typing import cast
 
 CUT = "cut"
 """An answer that is none: the connection is cut off."""
@@ -98,10 +99,9 @@ class _Connection(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by class
         self.sink._open.add(self)
-        transport.write(b"220 sink.example ESMTP\r\n")
+        self.transport.write(b"220 sink.example ESMTP\r\n")
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.sink._open.discard(self)
