@@ -128,7 +128,10 @@ def _sent(settings: Settings, size: int) -> float:
     for process in workers:
         process.start()
     with psycopg.connect(settings.database_url, autocommit=True) as connection:
-        while connection.execute("SELECT 1 FROM message WHERE state IN ('queued', 'sending') LIMIT 1").fetchone():
+        while (
+            all(process.is_alive() for process in workers)
+            and connection.execute("SELECT 1 FROM message WHERE state IN ('queued', 'sending') LIMIT 1").fetchone()
+        ):
             time.sleep(0.1)
         seconds = time.perf_counter() - began
         ((state, settled),) = connection.execute("SELECT state, count(*) FROM message GROUP BY state").fetchall()
@@ -177,7 +180,8 @@ def _smtp_source(port: int, size: int, bytes_each: float) -> float:
 
 
 _MJML = """
-<mjml lang="it"><mj-head><mj-style>.product {{ border-bottom: 1px solid #e6e0d2; padding: 10px 0; }}</mj-style></mj-head>
+<mjml lang="it"><mj-head>
+<mj-style>.product {{ border-bottom: 1px solid #e6e0d2; padding: 10px 0; }}</mj-style></mj-head>
 <mj-body background-color="#f4efe4">
 <mj-section background-color="#14532d"><mj-column>
 <mj-text font-size="28px" color="#f4efe4"><a href="{shop}/">Corner Market</a></mj-text></mj-column></mj-section>
@@ -186,8 +190,8 @@ _MJML = """
 <mj-text>È passato un po’ di tempo dalla tua ultima spesa. Gli scaffali sono di nuovo pieni{{% if
 customer.favourite_category %}}, soprattutto di {{{{ customer.favourite_category | downcase }}}}{{% endif %}}.</mj-text>
 <mj-text>{{% for product in customer.products %}}<div class="product">
-<a href="{shop}/products/{{{{ product.product_id }}}}" style="color:#14532d">{{{{ product.name }}}}</a>, € {{{{ product.price }}}}
-</div>{{% endfor %}}</mj-text>
+<a href="{shop}/products/{{{{ product.product_id }}}}">{{{{ product.name }}}}</a>,
+€ {{{{ product.price }}}}</div>{{% endfor %}}</mj-text>
 <mj-text><a href="{shop}/offers">Offerte</a> <a href="{shop}/recipes">Ricette</a> <a href="{shop}/stores">Negozi</a>
 <a href="{shop}/card">La tua carta</a></mj-text>
 <mj-button href="{shop}/offers?coupon=COMEBACK20" background-color="#c2410c">Usa il mio buono</mj-button>

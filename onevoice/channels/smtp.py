@@ -89,21 +89,23 @@ class SmtpAdapter:
         if address is None:
             error = f"{message.address!r} is no address that SMTP can carry"
             return Outcome(Status.FAILED, error_code="invalid_address", error=error, address_is_dead=True)
-        headers = self._headers(message, address)
-        data = stuffed_message(headers, message.content.get("text", ""), message.content.get("html", ""))
+        data = self.encoded(message, address)
         job = _Job((self._mail_from, f"RCPT TO:<{address}>\r\n".encode()), data, asyncio.Future())
         self._jobs.put_nowait(job)
         return await job.done
 
-    def _headers(self, message: OutboundMessage, address: str) -> bytes:
+    def encoded(self, message: OutboundMessage, address: str = "") -> bytes:
+        """The message as it goes over the wire, from its headers to the final dot."""
         url = message.unsubscribe_url
         unsubscribe = (
             f"List-Unsubscribe: <{url}>\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n" if url else ""
         )
-        return (
-            f"From: {self._from}\r\nTo: {address}\r\nSubject: {header_text(message.content['subject'])}\r\n"
+        headers = (
+            f"From: {self._from}\r\nTo: {address or message.address}\r\n"
+            f"Subject: {header_text(message.content['subject'])}\r\n"
             f"Date: {date()}\r\nMessage-ID: <{message.id}@{self._domain}>\r\n{unsubscribe}"
         ).encode()
+        return stuffed_message(headers, message.content.get("text", ""), message.content.get("html", ""))
 
     def news(self, request: WebhookRequest) -> list[MessageNews]:
         """SMTP servers call nobody."""

@@ -6,7 +6,7 @@ import ssl
 from base64 import b64encode
 from collections import deque
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 CUT = (OSError, asyncio.TimeoutError, asyncio.IncompleteReadError)
 """What is raised when a connection cannot be made, breaks, or stays silent too long."""
@@ -65,22 +65,19 @@ class Session(asyncio.Protocol):
     async def open(cls, server: Server) -> "Session":
         """Connects and says hello. Raises one of CUT, or Refused."""
         loop = asyncio.get_running_loop()
-        context = ssl.create_default_context() if server.security != "none" else None
+        context = ssl.create_default_context() if server.security == "tls" else None
         async with asyncio.timeout(server.timeout_seconds):
-            transport, session = await loop.create_connection(
-                cls, server.host, server.port, ssl=context if server.security == "tls" else None
-            )
+            transport, session = await loop.create_connection(cls, server.host, server.port, ssl=context)
         session._timeout_seconds = server.timeout_seconds
         try:
             await session._expect(220)
             offered = await session._hello(server.local_hostname)
-            wanted = server.security == "starttls" or (server.security == "auto" and "STARTTLS" in offered)
-            if wanted and context is not None:
+            if server.security == "starttls" or (server.security == "auto" and "STARTTLS" in offered):
                 session.write(b"STARTTLS\r\n")
                 await session._expect(220)
+                context = ssl.create_default_context()
                 async with asyncio.timeout(server.timeout_seconds):
-                    secured = await loop.start_tls(transport, session, context, server_hostname=server.host)
-                session._transport = secured
+                    session._transport = await loop.start_tls(transport, session, context, server_hostname=server.host)
                 offered = await session._hello(server.local_hostname)
             session.pipelining = "PIPELINING" in offered
             if server.username:
@@ -137,8 +134,7 @@ class Session(asyncio.Protocol):
     # -- asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by class
 
     def data_received(self, data: bytes) -> None:
         *lines, self._received = (self._received + data).split(b"\n")

@@ -5,7 +5,6 @@ authors. Either way the address comes out between two MARKs, and the renderer pu
 """
 
 from functools import cache
-from io import StringIO
 from typing import Any
 
 from liquid import Environment, Markup, escape
@@ -13,8 +12,9 @@ from liquid.ast import BlockNode, Node
 from liquid.builtin.content import ContentNode, Literal
 from liquid.builtin.expressions import FilteredExpression, Path
 from liquid.builtin.output import Output, OutputNode
+from liquid.builtin.tags.for_tag import ForLoop, ForNode, ForTag
 from liquid.context import RenderContext
-from liquid.exceptions import LiquidError
+from liquid.exceptions import BreakLoop, ContinueLoop, LiquidError
 from liquid.parser import get_parser
 from liquid.stream import TokenStream
 from liquid.stringify import to_liquid_string
@@ -28,19 +28,38 @@ MARK = "\x01"
 """Stands before and after the address of a link to be tracked; no text from outside may hold it."""
 
 
-class PieceBuffer:
-    """What a template is rendered into: the pieces as they come, so that those that recur are the same objects."""
+class PieceBuffer(list[str]):
+    """What a template is rendered into: the pieces as they come, so that those that recur are the same objects.
 
-    __slots__ = ("append", "pieces")
+    `links` are the places of those that are the address of a link to be tracked.
+    """
 
     def __init__(self) -> None:
-        self.pieces: list[str] = []
-        self.append = self.pieces.append
+        super().__init__()
+        self.links: list[int] = []
 
     def write(self, piece: str) -> int:
         """Takes a piece; Liquid wants a number back."""
-        self.pieces.append(piece)
+        self.append(piece)
         return 1
+
+    def getvalue(self) -> str:
+        """The text, its links between MARKs."""
+        for place in self.links:
+            self[place] = f"{MARK}{self[place]}{MARK}"
+        self.links.clear()
+        return "".join(self)
+
+
+class _Context(RenderContext):
+    """Renders what is captured into pieces, too."""
+
+    def get_buffer(self, buf: object = None) -> Any:
+        return PieceBuffer()
+
+
+class _Template(BoundTemplate):
+    context_class = _Context
 
 
 class _Content(ContentNode):
@@ -48,9 +67,11 @@ class _Content(ContentNode):
 
     __slots__ = ()
 
-    def render_to_output(self, _: RenderContext, buffer: Any) -> int:
-        buffer.write(self.text)
+    def render_to_output(self, context: RenderContext, buffer: Any) -> int:
+        buffer.append(self.text)
         return 1
+
+    render = render_to_output
 
 
 class _ContentTag(Literal):
@@ -79,10 +100,12 @@ class _Output(OutputNode):
                     break
                 value = value.get(step)
             if type(value) is str:
-                buffer.write(str(escape(value)) if context.autoescape else value)
+                buffer.append(escape(value) if context.autoescape and not value.isalnum() else value)
                 return 1
-        buffer.write(to_liquid_string(self.expression.evaluate(context), context.autoescape))
+        buffer.append(to_liquid_string(self.expression.evaluate(context), context.autoescape))
         return 1
+
+    render = render_to_output
 
 
 def _is_plain_path(expression: Any) -> bool:
@@ -98,8 +121,40 @@ class _OutputTag(Output):
     node_class = _Output
 
 
+class _For(ForNode):
+    """`for`, without the detours that the library's own takes per turn."""
+
+    __slots__ = ()
+
+    def render_to_output(self, context: RenderContext, buffer: Any) -> int:
+        items, length = self.expression.evaluate(context)
+        if not length or self.block.blank:
+            return super().render_to_output(context, buffer)
+        name = str(self.expression.identifier)  # its own class compares slowly
+        loop = ForLoop(
+            name=f"{name}-{self.expression.iterable}", it=items, length=length, parentloop=context.parentloop()
+        )
+        namespace: dict[str, object] = {name: None, "forloop": loop}
+        nodes = self.block.nodes
+        with context.loop(namespace, loop):
+            for item in loop:
+                namespace[name] = item
+                try:
+                    for node in nodes:
+                        node.render(context, buffer)
+                except ContinueLoop:
+                    continue
+                except BreakLoop:
+                    break
+        return 1
+
+
+class _ForTag(ForTag):
+    node_class = _For
+
+
 class _Link(Node):
-    """The address inside, marked for the renderer where it leads to the web."""
+    """The address inside, noted for the renderer where it leads to the web."""
 
     __slots__ = ("block", "fixed")
 
@@ -108,16 +163,21 @@ class _Link(Node):
         self.block = block
         self.blank = False
         static = all(type(node) is _Content for node in block.nodes)
-        self.fixed = _marked("".join(str(node) for node in block.nodes)) if static else ""
+        self.fixed = "".join(str(node) for node in block.nodes).strip() if static else ""
 
     def render_to_output(self, context: RenderContext, buffer: Any) -> int:
-        if self.fixed:
-            buffer.write(self.fixed)
-            return 1
-        inside = StringIO()
-        self.block.render(context, inside)
-        buffer.write(_marked(inside.getvalue()))
+        address = self.fixed
+        if not address:
+            inside = PieceBuffer()
+            for node in self.block.nodes:
+                node.render(context, inside)  # type: ignore[arg-type]  # all of a TextIO that nodes use
+            address = "".join(inside).strip()
+        if address.startswith(_WEB):
+            buffer.links.append(len(buffer))
+        buffer.append(address)
         return 1
+
+    render = render_to_output
 
     def children(self, static_context: RenderContext, *, include_partials: bool = True) -> list[Node]:
         return [self.block]
@@ -134,19 +194,19 @@ class _LinkTag(Tag):
         return _Link(token, block)
 
 
-def _marked(address: str) -> str:
-    address = address.strip()
-    return f"{MARK}{address}{MARK}" if address.startswith(("https://", "http://")) else address
+_WEB = ("https://", "http://")
 
 
 def _track(value: object) -> str:
-    marked = _marked(str(value))
+    address = str(value).strip()
+    marked = f"{MARK}{address}{MARK}" if address.startswith(_WEB) else address
     return Markup(escape(marked)) if isinstance(value, Markup) else marked
 
 
 class _Liquid(Environment):
     """Bounded: a template must not be able to stop a worker."""
 
+    template_class = _Template
     loop_iteration_limit = 10_000
     local_namespace_limit = 200_000  # bytes of `assign` and `capture`
     context_depth_limit = 10
@@ -156,7 +216,7 @@ class _Liquid(Environment):
         super().setup_tags_and_filters(extra=extra)
         for unavailable in ("include", "render"):  # there are no other templates to include
             self.tags.pop(unavailable, None)
-        for tag in (_ContentTag, _OutputTag, _LinkTag):
+        for tag in (_ContentTag, _OutputTag, _ForTag, _LinkTag):
             self.add_tag(tag)
         self.add_filter("track", _track)
 

@@ -48,55 +48,57 @@ class Template:
     channel: str
     locale: str
     fields: Mapping[str, BoundTemplate]
+    marks: bool  # whether addresses may stand between MARKs: the `track` filter, or links within `capture`
 
 
 def prepared(name: str, version: int, channel: str, locale: str, compiled: Mapping[str, str]) -> Template:
     """Parses a compiled template; keep the result, this takes milliseconds."""
     fields = {field: parse(text, html=field in HTML_FIELDS) for field, text in compiled.items()}
-    return Template(name, version, channel, locale, fields)
+    marks = any("track" in text or "capture" in text for text in compiled.values())
+    return Template(name, version, channel, locale, fields, marks)
 
 
 def render(template: Template, variables: Mapping[str, Any], links: Links) -> dict[str, str]:
     """The content for one customer, with tracked links. Raises InvalidInput where the template cannot be rendered."""
     known = {**variables, UNSUBSCRIBE: links.unsubscribe_url, OPEN_PIXEL: links.open_pixel_url}
-    content: dict[str, str] = {}
-    marked: list[tuple[list[str], int, str]] = []  # a field's pieces, the place of an address, the address
-    fields: dict[str, list[str]] = {}
+    buffers: dict[str, PieceBuffer] = {}
+    marked: list[tuple[PieceBuffer, int, str]] = []  # where the address of a link stands, and the address
     for name, field in template.fields.items():
         buffer = PieceBuffer()
         try:
             field.render_with_context(field.context_class(field, globals=known), buffer)  # type: ignore[arg-type]  # all of a TextIO that is used
         except LiquidError as error:
             raise InvalidInput(f"{template.name} ({template.locale}), {name}: {error}") from error
-        fields[name] = pieces = _apart(buffer.pieces)
-        for place, piece in enumerate(pieces):
-            if piece[:1] == MARK:
-                address = piece[1:]
-                marked.append((pieces, place, _unescaped(address) if name in HTML_FIELDS else address))
-    tracked = links.tracked([address for _, _, address in marked])
-    for (pieces, place, _), address in zip(marked, tracked, strict=True):
-        pieces[place] = address
-    for name, pieces in fields.items():
-        content[name] = text = Pieces(pieces)
+        if template.marks:
+            buffer = _apart(buffer)
+        buffers[name] = buffer
+        escaped = name in HTML_FIELDS
+        marked += [(buffer, place, _unescaped(buffer[place]) if escaped else buffer[place]) for place in buffer.links]
+    addresses = list(dict.fromkeys(address for _, _, address in marked))  # most stand in HTML and text alike
+    tracked = dict(zip(addresses, links.tracked(addresses), strict=True))
+    for buffer, place, address in marked:
+        buffer[place] = tracked[address]
+    content = {name: Pieces(buffer) for name, buffer in buffers.items()}
+    for name, text in content.items():
         if len(text) > MOST_CHARACTERS:
-            raise InvalidInput(
-                f"{template.name} ({template.locale}), {name}: longer than {MOST_CHARACTERS:,} characters"
-            )
-    return content
+            raise InvalidInput(f"{template.name} ({template.locale}), {name}: over {MOST_CHARACTERS:,} characters")
+    return dict(content)
 
 
-def _apart(pieces: list[str]) -> list[str]:
-    """The pieces with each marked address as one of its own that begins with MARK."""
-    apart: list[str] = []
-    for piece in pieces:
+def _apart(buffer: PieceBuffer) -> PieceBuffer:
+    """The pieces with each address that stands between two MARKs as a piece of its own."""
+    apart = PieceBuffer()
+    links = set(buffer.links)
+    for place, piece in enumerate(buffer):
+        if place in links:
+            apart.links.append(len(apart))
         if MARK not in piece:
             apart.append(piece)
             continue
         for index, part in enumerate(piece.split(MARK)):
             if index % 2:
-                apart.append(MARK + part)
-            elif part:
-                apart.append(part)
+                apart.links.append(len(apart))
+            apart.append(part)
     return apart
 
 
