@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from onevoice.demo import script
 from onevoice.kernel import log
 from onevoice.kernel.settings import load
 
@@ -25,6 +24,8 @@ def demo(
     households: Annotated[int | None, typer.Option(min=30, help="Take fewer households, to be faster")] = None,
 ) -> None:
     """Runs the main job. Uses an embedded PostgreSQL whatever ONEVOICE_DATABASE_URL says: it writes to nothing else."""
+    from onevoice.demo import script  # only here, so that the other commands do not pay for it
+
     settings = load(
         data_dir=data_dir,
         database_url="",
@@ -32,10 +33,11 @@ def demo(
         host="127.0.0.1",
         public_url="",
         clock_file="",
+        log_level="warning",
         port=port,
         engine_port=engine_port,
     )
-    log.configure("warning")
+    log.configure(settings.log_level)
     options = script.Options(
         serve=not no_serve,
         json_file=json_file,

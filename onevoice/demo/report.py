@@ -18,11 +18,9 @@ from onevoice.engine.engine import Engine
 from onevoice.engine.questions import segment_sizes
 from onevoice.insights import experiments, metrics
 from onevoice.journeys.figures import figures as journey_figures
-from onevoice.journeys.why import SENTENCES
 
 JOURNEY = "win-back"
 CASCADE = ["email", "push", "sms"]
-FUNNEL = ("planned", "sent", "delivered", "opened", "clicked", "unsubscribed", "orders")
 
 
 def history(engine: Engine, now: datetime) -> dict[str, Any]:
@@ -74,8 +72,8 @@ def delivery(engine: Engine, received: Mapping[str, int]) -> dict[str, Any]:
 
 def show(console: Console, found: Mapping[str, Any]) -> None:
     """All of it as tables."""
-    for table in (_customers(found), _segments(found), _decisions(found), _messages(found), _effect(found)):
-        console.print(table)
+    for table in (_customers, _segments, _decisions, _messages, _earned, _effect):
+        console.print(table(found))
         console.print()
     console.print(_notes(found), style="dim")
 
@@ -112,13 +110,26 @@ def _decisions(found: Mapping[str, Any]) -> Table:
 
 
 def _messages(found: Mapping[str, Any]) -> Table:
-    heads = (*FUNNEL, "revenue", "cost", "CPA", "conversion")
-    table = Table("channel", *(_number(head) for head in heads), title="Messages per channel (orders by last touch)")
-    for channel in (name for name in CASCADE if name in found["messages"]):
-        row = found["messages"][channel]
-        money = (_money(row["revenue"]), _money(row["cost"], 4), _money(row["cpa"], 4), _share(row["conversion"]))
-        table.add_row(channel, *(f"{row[name]:,}" for name in FUNNEL), *money)
+    heads = ("planned", "sent", "delivered", "opened", "clicked", "unsubscribed")
+    table = Table("channel", *(_number(head) for head in heads), title="Messages per channel")
+    for channel, row in _channels(found):
+        table.add_row(channel, *(f"{row[name]:,}" for name in heads))
     return table
+
+
+def _earned(found: Mapping[str, Any]) -> Table:
+    heads = ("contacted", "ordered", "conversion", "revenue", "cost", "CPA")
+    table = Table(
+        "channel", *(_number(head) for head in heads), title=f"What each channel earned, last touch, {CURRENCY}"
+    )
+    for channel, row in _channels(found):
+        amounts = (_amount(row["revenue"]), _amount(row["cost"], 4), _amount(row["cpa"], 4))
+        table.add_row(channel, f"{row['sent']:,}", f"{row['orders']:,}", _share(row["conversion"]), *amounts)
+    return table
+
+
+def _channels(found: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    return [(name, found["messages"][name]) for name in CASCADE if name in found["messages"]]
 
 
 def _effect(found: Mapping[str, Any]) -> Table:
@@ -140,15 +151,14 @@ def _effect(found: Mapping[str, Any]) -> Table:
 
 
 def _notes(found: Mapping[str, Any]) -> str:
-    reasons = [f"  {reason}: {sentence}" for reason, sentence in SENTENCES.items() if reason in found["decisions"]]
     return "\n".join(
         (
             f"Purchases, products, demographics, campaigns and coupons: {CITATION}.",
             "Names, addresses, consents, visits and past reactions are synthetic; nobody real was written to.",
             f"Customers are simulated, and so is the lift. Assumed: {ASSUMED.sentence()}.",
             f"Orders count for {found['horizon']['days']} days after entering, for both arms alike.",
-            "Reasons:",
-            *reasons,
+            "CPA is the channel's cost by its orders; conversion its orders by the messages delivered.",
+            "Acquisition cost is what messages cost by the customers ever won; nobody new was won here.",
         )
     )
 
@@ -164,8 +174,12 @@ def _number(head: str) -> Any:
     return Column(head, justify="right")
 
 
+def _amount(amount: float | None, digits: int = 2) -> str:
+    return "–" if amount is None else f"{amount:,.{digits}f}"
+
+
 def _money(amount: float | None, digits: int = 2) -> str:
-    return "–" if amount is None else f"{amount:,.{digits}f} {CURRENCY}"
+    return "–" if amount is None else f"{_amount(amount, digits)} {CURRENCY}"
 
 
 def _share(share: float | None) -> str:

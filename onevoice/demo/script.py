@@ -19,7 +19,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from sqlalchemy import func, select
 
 from onevoice.cli import applying, serve
-from onevoice.cli.serve import Role
+from onevoice.cli.kinds import Role
 from onevoice.customers import consent
 from onevoice.customers.consent import Consent
 from onevoice.database import inbox
@@ -44,7 +44,7 @@ WINBACK = Path(__file__).parent / "winback"
 """The demo's segments, templates and journey, as a marketer would keep them."""
 
 READY_SECONDS = 30.0
-"""Real time the api may take to answer."""
+"""Real time the api may take to answer, once all is loaded."""
 
 PAUSE_SECONDS = 1.0
 """Real time between two steps of the engine, once the demo is over and the server stays."""
@@ -150,6 +150,7 @@ class Demo:
         with step("segments", "Saving segments, templates and the journey"):
             self._apply()
             found = report.history(self.engine, self.clock.now())
+        self._await_api()
         with step("simulate", f"Simulating {self.options.days:g} days of the journey") as advance:
             self._simulate(keys, advance)
         with step("report", "Asking for the figures"):
@@ -186,16 +187,20 @@ class Demo:
         self.stack.callback(lambda: serve.stop_all(list(self.children.values())))
         for role in (Role.API, Role.DELIVER):
             self.children[role] = serve.spawn(role, self.settings)
-        deadline = time.monotonic() + READY_SECONDS
-        while not self._answers():
-            self._check_children()
-            if time.monotonic() > deadline:
-                raise Unavailable(f"The api does not answer at {self.settings.base_url} after {READY_SECONDS:.0f} s")
-            time.sleep(0.05)
 
-    def _answers(self) -> bool:
+    def _await_api(self) -> None:
+        """Returns when the api answers; it has had the time of the import to come up."""
+        deadline = time.monotonic() + READY_SECONDS
+        with httpx.Client(timeout=5.0) as http:
+            while not self._answers(http):
+                self._check_children()
+                if time.monotonic() > deadline:
+                    raise Unavailable(f"The api does not answer at {self.settings.base_url}; its log is above")
+                time.sleep(0.1)
+
+    def _answers(self, http: httpx.Client) -> bool:
         try:
-            return httpx.get(f"{self.settings.base_url}/", timeout=2.0).status_code < 500
+            return http.get(f"{self.settings.base_url}/docs").is_success
         except httpx.TransportError:
             return False
 

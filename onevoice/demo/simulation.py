@@ -23,7 +23,8 @@ from onevoice.demo.reading import Received
 from onevoice.demo.retailer import CARD, CURRENCY, Purchase
 from onevoice.demo.synthetic import SEED, Person
 from onevoice.engine.engine import Engine
-from onevoice.kernel.clock import SharedClock
+from onevoice.journeys.facts import ENROLMENTS
+from onevoice.kernel.clock import SharedClock, aware
 from onevoice.kernel.errors import Unavailable
 
 CENT = Decimal("0.01")
@@ -62,13 +63,9 @@ class Played:
     reactions: dict[str, int] = field(default_factory=dict)
 
 
-def steps(start: datetime, days: float) -> list[datetime]:
-    """When the engine steps: every three hours in the first week, where the cascade runs, then every six."""
-    found, at = [], start
-    while at < start + timedelta(days=days):
-        found.append(at)
-        at += timedelta(hours=3 if at < start + timedelta(days=7) else 6)
-    return [*found, start + timedelta(days=days)]
+LONGEST_PAUSE = timedelta(hours=12)
+SHORTEST_PAUSE = timedelta(hours=1)
+"""Simulated time between two steps of the engine: up to when somebody is due, within these bounds."""
 
 
 class Simulation:
@@ -99,16 +96,26 @@ class Simulation:
         for household, last_at in last_orders.items():
             if last_at < end - DORMANT:
                 self._plan(behaviour.unprompted(self.people[household], start, timedelta(days=days)))
-        for at in steps(start, days):
+        at = start
+        while at <= end:
             self._react(up_to=at)
             self.clock.move(at)
             self.engine.step(at)
             self._drain()
             self._read(at)
             advance(at)
-        self.engine.step(self.clock.now())  # takes in what the last webhooks told
+            at = max(min(self._next(at), end), at + timedelta(seconds=1))
+        self.engine.step(end)  # takes in what the last webhooks told
         self.http.close()
         return self.played
+
+    def _next(self, at: datetime) -> datetime:
+        """When the engine should step again: when the next customer is due, not too soon and not too late."""
+        enrolments = self.engine.warehouse.table(ENROLMENTS)
+        active = enrolments.filter(enrolments.state == "active")
+        due = self.engine.warehouse.rows(active.aggregate(at=active.due_at.min()))[0]["at"]
+        soonest, latest = at + SHORTEST_PAUSE, at + LONGEST_PAUSE
+        return max(soonest, min(latest, aware(due))) if due else latest
 
     # -- messages
 
