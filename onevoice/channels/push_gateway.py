@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from hashlib import sha256
+from uuid import UUID
 
 import httpx
 import msgspec
@@ -29,7 +30,7 @@ SECONDS_VALID = 300
 class GatewayEvent(msgspec.Struct, omit_defaults=True):
     """One event of the gateway's webhook."""
 
-    message_id: str
+    message_id: UUID
     event: str  # delivered, opened, failed
     occurred_at: datetime
     id: str
@@ -90,7 +91,7 @@ class PushGatewayAdapter:
             raise InvalidInput(f"Expected a list of events: {error}") from error
         return [
             MessageNews(
-                message_id=event.message_id,
+                message_id=str(event.message_id),
                 news=News(event.event),
                 occurred_at=event.occurred_at,
                 provider_event_id=event.id,

@@ -1,68 +1,58 @@
-"""What readers and providers call: tracking links, the picture that tells of an opening, unsubscribing, webhooks.
+"""What readers and providers call: the opening pixel, tracked links, unsubscribing (RFC 8058), status webhooks."""
 
-A token leads to the message it was made for and nowhere else. Looking at the unsubscribe page changes nothing, because
-scanners look at every link; only a POST does (RFC 8058), and it may come twice.
-"""
-
-import re
+from base64 import b64decode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
+from uuid import UUID
 
-import msgspec
-from sqlalchemy import Engine, select
+from sqlalchemy import Connection, Engine
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from onevoice.channels.adapter import ChannelAdapter, MessageNews, WebhookRequest
+from onevoice.channels.adapter import ChannelAdapter, MessageNews, News, WebhookRequest
 from onevoice.customers import consent, suppression
 from onevoice.customers.consent import Consent
 from onevoice.customers.suppression import Suppressed
-from onevoice.database import inbox
-from onevoice.database.inbox import INTERNAL_SOURCE, Entry, Kind
-from onevoice.delivery.models import link, message
-from onevoice.delivery.page import unsubscribe_page
+from onevoice.database import driver, inbox
+from onevoice.database.inbox import Entry
+from onevoice.delivery import unsubscribe_page
+from onevoice.delivery.machines import is_machine
 from onevoice.delivery.schemas import MessageEntry
+from onevoice.delivery.settlement import entry
 from onevoice.delivery.tokens import Tokens, Use
-from onevoice.kernel.errors import NotFound, OneVoiceError, TooLarge
+from onevoice.kernel.errors import NotFound, TooLarge, Unavailable
 from onevoice.kernel.ids import fact_id
-from onevoice.kernel.locales import language
+from onevoice.kernel.locales import negotiated
+from onevoice.kernel.log import logger
 from onevoice.kernel.settings import Settings
 
-PIXEL = (
-    b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x00\x00,"
-    b"\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;"
-)
-NO_STORE = {"cache-control": "no-store, max-age=0", "referrer-policy": "no-referrer"}
+LARGEST_WEBHOOK = 1_000_000
+"""Bytes a provider may post at once."""
 
-MAX_WEBHOOK = 1024 * 1024
-"""Bytes of a webhook's body."""
+PIXEL = b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
+_UNCACHED = {"cache-control": "no-store, max-age=0", "referrer-policy": "no-referrer"}
 
-MACHINES = re.compile(
-    r"^$|^Mozilla/5\.0$|bot\b|crawl|spider|preview|scan|proofpoint|barracuda|mimecast|curl/|wget/|python-requests|headless",
-    re.IGNORECASE,
-)
-"""User agents of mail proxies that fetch every picture (Apple's says just `Mozilla/5.0`) and of link scanners."""
+log = logger("tracking")
 
 
 class Appender(Protocol):
-    """The committer (onevoice.events.committer), as far as it is needed here."""
+    """What takes entries into the inbox and returns when they are committed; the api's committer."""
 
     async def append(self, entries: Sequence[Entry]) -> None:
-        """Returns when the entries are committed."""
+        """Raises Unavailable where they could not be written."""
         ...
 
 
-@dataclass(frozen=True)
-class _Addressed:
-    """The message behind a token."""
+class _Message(NamedTuple):
+    """What a link tells about its message."""
 
-    id: str
-    identifier_id: int
+    id: UUID
     channel: str
+    identifier_id: int
+    address: str
     topic: str
     locale: str
 
@@ -70,185 +60,225 @@ class _Addressed:
 def routes(
     committer: Appender, pool: Engine, settings: Settings, adapters: Mapping[str, ChannelAdapter]
 ) -> list[Route]:
-    """Routes /o, /c and /u for readers, /webhooks/{channel} for providers."""
-    tracking = _Tracking(committer, pool, settings)
-    webhooks = _Webhooks(pool, settings, adapters)
+    """The routes, to be mounted at the root of what `settings.base_url` names."""
+    readers = _Readers(committer, pool, settings)
+    providers = _Providers(committer, pool, settings, adapters)
     return [
-        Route("/o/{token}", tracking.opened, methods=["GET", "HEAD"]),
-        Route("/c/{token}", tracking.clicked, methods=["GET", "HEAD"]),
-        Route("/u/{token}", tracking.unsubscribing, methods=["GET", "HEAD"]),
-        Route("/u/{token}", tracking.unsubscribed, methods=["POST"]),
-        Route("/webhooks/{channel}", webhooks.received, methods=["POST"]),
+        Route("/o/{token}", readers.opened, methods=["GET"]),
+        Route("/c/{token}", readers.clicked, methods=["GET"]),
+        Route("/u/{token}", readers.asked, methods=["GET"]),
+        Route("/u/{token}", readers.unsubscribed, methods=["POST"]),
+        Route("/webhooks/{channel}", providers.told, methods=["POST"]),
     ]
 
 
-class _Tracking:
-    """Readers' requests."""
+class _Readers:
+    """The links in messages. None needs a login: the token is the proof, and it opens one message's affairs only."""
 
     def __init__(self, committer: Appender, pool: Engine, settings: Settings) -> None:
         self._committer, self._pool = committer, pool
-        self._secret, self._clock = settings.secret(), settings.clock()
-        self._tokens = Tokens(self._secret)
+        self._tokens, self._clock = Tokens(settings.secret()), settings.clock()
 
     async def opened(self, request: Request) -> Response:
-        """The picture; tells of an opening. A token that is not ours gets the picture too, and nothing is told."""
+        """The picture, always; the opening is noted where the token is ours."""
         number = self._tokens.read_message(request.path_params["token"], Use.OPEN)
-        found = await run_in_threadpool(self._message, number) if number is not None else None
-        if found is not None:
-            await self._tell(request, found, "opened", {})
-        return Response(PIXEL, media_type="image/gif", headers=NO_STORE)
+        if number is not None:
+            message = await run_in_threadpool(self._message, number)
+            if message is not None:
+                await self._note(request, message, News.OPENED, {})
+        return Response(PIXEL, media_type="image/gif", headers=_UNCACHED)
 
     async def clicked(self, request: Request) -> Response:
-        """Leads to the link's target, once the click is told. Raises NotFound for a token that is not ours."""
-        read = self._tokens.read_click(request.path_params["token"])
-        found = await run_in_threadpool(self._message, read[0]) if read else None
-        target = await run_in_threadpool(self._target, read[1]) if read else None
+        """On to the link's target, which comes from the database and never from the request."""
+        found = self._tokens.read_click(request.path_params["token"])
+        target = await run_in_threadpool(self._target, found[1]) if found else None
         if found is None or target is None:
-            return _plain(NotFound("This link is not known here"))
-        await self._tell(request, found, "clicked", {"link": target})
-        return RedirectResponse(target, 302, NO_STORE)
+            return self._gone(request)
+        message = await run_in_threadpool(self._message, found[0])
+        if message is not None:
+            await self._note(request, message, News.CLICKED, {"link": target})
+        return RedirectResponse(target, 302, headers=_UNCACHED)
 
-    async def unsubscribing(self, request: Request) -> Response:
-        """The page that asks; changes nothing."""
-        found = await self._reader(request)
-        if found is None:
-            return _plain(NotFound("This link is not known here"))
-        return HTMLResponse(unsubscribe_page(language(found.locale), done=False), headers=NO_STORE)
+    async def asked(self, request: Request) -> Response:
+        """The page that asks. It changes nothing: scanners open every link."""
+        message = await self._of_unsubscribe(request)
+        if message is None:
+            return self._gone(request)
+        page = unsubscribe_page.asking(message.locale, message.channel, message.address)
+        return HTMLResponse(page, headers=_UNCACHED)
 
     async def unsubscribed(self, request: Request) -> Response:
-        """Unsubscribes: by the mail program's button (RFC 8058) or the page's. No redirect, and twice is once."""
-        found = await self._reader(request)
-        if found is None:
-            return _plain(NotFound("This link is not known here"))
-        body = await _bounded(request)
-        origin = "one_click" if b"List-Unsubscribe=One-Click" in body else "link"
-        await run_in_threadpool(self._withdraw, request, found, origin)
-        return HTMLResponse(unsubscribe_page(language(found.locale), done=True), headers=NO_STORE)
+        """Unsubscribes at once, whether a mail program's one click or the page's button asks; twice is once."""
+        message = await self._of_unsubscribe(request)
+        if message is None:
+            return self._gone(request)
+        one_click = b"List-Unsubscribe=One-Click" in await _body(request)
+        agent = request.headers.get("user-agent", "")[:500]
+        await run_in_threadpool(self._withdraw, message, "one_click" if one_click else "link", agent)
+        page = unsubscribe_page.done(message.locale, message.channel, message.address)
+        return HTMLResponse(page, headers=_UNCACHED)
 
-    async def _reader(self, request: Request) -> _Addressed | None:
+    async def _of_unsubscribe(self, request: Request) -> _Message | None:
         number = self._tokens.read_message(request.path_params["token"], Use.UNSUBSCRIBE)
-        return await run_in_threadpool(self._message, number) if number is not None else None
+        return None if number is None else await run_in_threadpool(self._message, number)
 
-    async def _tell(self, request: Request, found: _Addressed, news: str, detail: dict[str, Any]) -> None:
+    def _gone(self, request: Request) -> Response:
+        page = unsubscribe_page.gone(negotiated(request.headers.get("accept-language")))
+        return HTMLResponse(page, 404, headers=_UNCACHED)
+
+    async def _note(self, request: Request, message: _Message, news: News, detail: dict[str, Any]) -> None:
+        """Writes the news down; a reader must get the picture or the page even where that fails."""
         now = self._clock.now()
         agent = request.headers.get("user-agent", "")[:500]
         told = MessageEntry(
-            message_id=found.id,
-            event_id=fact_id(news, found.id, now.isoformat(), detail.get("link", ""), agent).hex,
+            message_id=str(message.id),
+            event_id=fact_id(news, message.id, now.isoformat(), agent, detail.get("link", "")).hex,
             news=news,
             occurred_at=now,
-            machine=request.method == "HEAD" or bool(MACHINES.search(agent)),
+            machine=is_machine(request.method, request.headers),
             detail={**detail, "user_agent": agent},
         )
-        await self._committer.append([_entry(told, now)])
+        try:
+            await self._committer.append([entry(told, now)])
+        except Unavailable as error:
+            log.warning("reaction lost", news=news, message=str(message.id), error=error.message)
 
-    def _withdraw(self, request: Request, found: _Addressed, origin: str) -> None:
+    def _withdraw(self, message: _Message, origin: str, agent: str) -> None:
         now = self._clock.now()
-        word = Consent(
-            identifier_id=found.identifier_id,
-            channel=found.channel,
-            topic=found.topic,
-            state="withdrawn",
-            occurred_at=now,
-            origin=origin,
-            evidence={"message_id": found.id, "user_agent": request.headers.get("user-agent", "")[:500]},
-        )
-        told = MessageEntry(
-            message_id=found.id,
-            event_id=fact_id("unsubscribed", found.id).hex,
-            news="unsubscribed",
-            occurred_at=now,
-            detail={"origin": origin},
-        )
         with self._pool.begin() as connection:
-            consent.record(connection, [word], now)
-            inbox.append(connection, [_entry(told, now)])
+            with driver(connection) as raw:  # two clicks at once are still one
+                raw.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (str(message.id),))
+            _withdraw(connection, message, origin, {"message": str(message.id), "user_agent": agent}, now)
 
-    def _message(self, number: int) -> _Addressed | None:
-        columns = (message.c.id, message.c.identifier_id, message.c.channel, message.c.topic, message.c.locale)
-        with self._pool.connect() as connection:
-            row = connection.execute(select(*columns).where(message.c.number == number)).one_or_none()
-        return _Addressed(str(row.id), row.identifier_id, row.channel, row.topic, row.locale) if row else None
+    def _message(self, number: int) -> _Message | None:
+        with self._pool.connect() as connection, driver(connection) as raw:
+            row = raw.execute(f"SELECT {_MESSAGE} FROM message WHERE number = %s", (number,)).fetchone()  # noqa: S608
+        return _Message(*row) if row else None
 
     def _target(self, link_id: int) -> str | None:
-        with self._pool.connect() as connection:
-            return connection.scalar(select(link.c.url).where(link.c.id == link_id))
+        with self._pool.connect() as connection, driver(connection) as raw:
+            row = raw.execute("SELECT url FROM link WHERE id = %s", (link_id,)).fetchone()
+        return str(row[0]) if row else None
 
 
-class _Webhooks:
-    """Providers' requests."""
+_MESSAGE = ", ".join(_Message._fields)
 
-    def __init__(self, pool: Engine, settings: Settings, adapters: Mapping[str, ChannelAdapter]) -> None:
-        self._pool, self._adapters = pool, adapters
-        self._secret, self._clock = settings.secret(), settings.clock()
-        self._base_url = settings.base_url
 
-    async def received(self, request: Request) -> Response:
-        """Takes news in; answers when it is committed."""
-        adapter = self._adapters.get(request.path_params["channel"])
+def _withdraw(
+    connection: Connection, message: _Message, origin: str, evidence: Mapping[str, Any], now: datetime
+) -> None:
+    """Withdraws the consent of the message's channel and topic, unless that has been done."""
+    asked = [(message.identifier_id, message.channel, message.topic)]
+    if consent.newest(connection, asked) == ["withdrawn"]:
+        return
+    withdrawal = Consent(
+        message.identifier_id, message.channel, message.topic, "withdrawn", now, origin, evidence=evidence
+    )
+    consent.record(connection, [withdrawal], now)
+    event_id = fact_id("unsubscribed", message.id, now.isoformat()).hex
+    inbox.append(connection, [entry(MessageEntry(str(message.id), event_id, News.UNSUBSCRIBED, now), now)])
+
+
+class _Providers:
+    """Status webhooks: the adapter checks the signature and reads, here is written."""
+
+    def __init__(
+        self, committer: Appender, pool: Engine, settings: Settings, adapters: Mapping[str, ChannelAdapter]
+    ) -> None:
+        self._committer, self._pool, self._adapters = committer, pool, adapters
+        self._base_url, self._clock, self._secret = settings.base_url, settings.clock(), settings.secret()
+
+    async def told(self, request: Request) -> Response:
+        """Takes news in; the provider gets its 204 once they are committed."""
+        channel = request.path_params["channel"]
+        adapter = self._adapters.get(channel)
         if adapter is None:
-            return _plain(NotFound("There is no such channel here"))
+            raise NotFound(f"There is no channel {channel!r}")
+        now = self._clock.now()
         query = f"?{request.url.query}" if request.url.query else ""
-        try:
-            told = adapter.news(
-                WebhookRequest(
-                    method=request.method,
-                    url=f"{self._base_url}{request.url.path}{query}",
-                    headers={name.lower(): value for name, value in request.headers.items()},
-                    body=await _bounded(request),
-                    received_at=self._clock.now(),
-                )
+        news = adapter.news(
+            WebhookRequest(
+                method=request.method,
+                url=f"{self._base_url}{request.url.path}{query}",
+                headers=request.headers,
+                body=await _body(request),
+                received_at=now,
             )
-        except OneVoiceError as error:
-            return _plain(error)
-        if told:
-            await run_in_threadpool(self._take, told)
+        )
+        entries = [_told(channel, one, now) for one in news]
+        if any(_consequential(one) for one in news):
+            await run_in_threadpool(self._act, news, entries, now)
+        elif entries:
+            await self._committer.append(entries)
         return Response(status_code=204)
 
-    def _take(self, told: Sequence[MessageNews]) -> None:
-        now = self._clock.now()
-        entries = [
-            _entry(
-                MessageEntry(
-                    message_id=one.message_id,
-                    event_id=one.provider_event_id,
-                    news=one.news.value,
-                    occurred_at=one.occurred_at,
-                    error_code=one.error_code,
-                    detail=dict(one.raw),
-                ),
-                now,
-            )
-            for one in told
-        ]
-        dead = {one.message_id: one for one in told if one.address_is_dead}
+    def _act(self, news: Sequence[MessageNews], entries: Sequence[Entry], now: datetime) -> None:
+        """Writes news that say that an address must not be used again, with what follows, in one transaction."""
         with self._pool.begin() as connection:
             inbox.append(connection, entries)
-            if dead:
-                columns = (message.c.id, message.c.channel, message.c.address)
-                rows = connection.execute(select(*columns).where(message.c.id.in_(list(dead)))).all()
-                gone = [_gone(row.channel, row.address, dead[str(row.id)].occurred_at) for row in rows]
-                suppression.suppress(connection, self._secret, gone, now)
+            for one in filter(_consequential, news):
+                with driver(connection) as raw:
+                    row = raw.execute(f"SELECT {_MESSAGE} FROM message WHERE id = %s", (one.message_id,)).fetchone()  # noqa: S608
+                if row is None:
+                    continue
+                message = _Message(*row)
+                complained = one.news is News.COMPLAINED
+                reason = "complained" if complained else "bounced"
+                listed = Suppressed(message.channel, message.address, reason, one.occurred_at)
+                suppression.suppress(connection, self._secret, [listed], now)
+                if complained:
+                    _withdraw(connection, message, "webhook", {"message": str(message.id)}, now)
 
 
-def _gone(channel: str, address: str, at: datetime) -> Suppressed:
-    return Suppressed(channel, address, "bounced", at)
+def _consequential(news: MessageNews) -> bool:
+    return news.address_is_dead or news.news is News.COMPLAINED
 
 
-def _entry(told: MessageEntry, now: datetime) -> Entry:
-    return Entry(INTERNAL_SOURCE, Kind.MESSAGE, now, msgspec.json.encode(told))
+def _told(channel: str, news: MessageNews, now: datetime) -> Entry:
+    return entry(
+        MessageEntry(
+            message_id=news.message_id,
+            event_id=fact_id("webhook", channel, news.provider_event_id, news.news).hex,
+            news=news.news,
+            occurred_at=news.occurred_at,
+            error_code=news.error_code,
+            detail=dict(news.raw),
+        ),
+        now,
+    )
 
 
-async def _bounded(request: Request) -> bytes:
-    pieces, size = [], 0
-    async for piece in request.stream():
-        size += len(piece)
-        if size > MAX_WEBHOOK:
-            raise TooLarge("The request is larger than 1 MB")
-        pieces.append(piece)
-    return b"".join(pieces)
+async def _body(request: Request) -> bytes:
+    """The body, if it is not too large."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LARGEST_WEBHOOK:
+            raise TooLarge(f"The body is over {LARGEST_WEBHOOK:,} bytes")
+    return body
 
 
-def _plain(error: OneVoiceError) -> Response:
-    body = msgspec.json.encode({"code": error.code, "message": error.message})
-    return Response(body, error.status, NO_STORE, "application/json")
+def _operation(summary: str, answer: str, status: str = "200") -> dict[str, Any]:
+    return {"summary": summary, "tags": ["delivery"], "responses": {status: {"description": answer}}}
+
+
+def _path(name: str, operations: dict[str, Any]) -> dict[str, Any]:
+    parameter = {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+    return {"parameters": [parameter], **operations}
+
+
+OPENAPI_PATHS: dict[str, Any] = {
+    "/o/{token}": _path("token", {"get": _operation("Note that an e-mail was opened", "A picture of one pixel")}),
+    "/c/{token}": _path("token", {"get": _operation("Follow a tracked link", "On to the link's target", "302")}),
+    "/u/{token}": _path(
+        "token",
+        {
+            "get": _operation("Ask whether to unsubscribe; changes nothing", "A page"),
+            "post": _operation("Unsubscribe (RFC 8058); twice is once", "A page"),
+        },
+    ),
+    "/webhooks/{channel}": _path(
+        "channel", {"post": _operation("Take a provider's news, signed as its adapter wants", "Committed", "204")}
+    ),
+}
+"""The routes' part of the OpenAPI document."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
 from urllib.parse import parse_qs, urlencode, urlsplit
+from uuid import UUID
 
 import httpx
 import msgspec
@@ -138,7 +139,7 @@ class Providers:
 
     def tell_opened(self, message_id: str) -> None:
         """Lets the gateway report that a push message was opened."""
-        self._plan_event(GatewayEvent(message_id, "opened", self.clock.now(), fact_id("opened", message_id).hex))
+        self._plan_event(GatewayEvent(UUID(message_id), "opened", self.clock.now(), fact_id("opened", message_id).hex))
 
     def _plan_sms(self, callback: str, sid: str, to: str) -> None:
         random = Random(f"{self.seed}:{to}:{callback}")  # noqa: S311 - data, not secrets
@@ -155,7 +156,7 @@ class Providers:
         occurred_at = self.clock.now()
         for event, due_at in self._sequence(random, last):
             code = "rejected" if event == "failed" else ""
-            told = GatewayEvent(message_id, event, occurred_at, fact_id("gateway", message_id, event).hex, code)
+            told = GatewayEvent(UUID(message_id), event, occurred_at, fact_id("gateway", message_id, event).hex, code)
             self._plan_event(told, due_at)
 
     def _plan_event(self, event: GatewayEvent, due_at: datetime | None = None) -> None:
