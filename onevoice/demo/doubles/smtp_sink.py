@@ -94,7 +94,7 @@ class _Connection(asyncio.Protocol):
     def __init__(self, sink: SmtpSink) -> None:
         self.sink = sink
         self.buffer = b""
-        self.in_data = False
+        self.in_data = self.delayed = False
         self.recipient = ""
         self.transport: asyncio.Transport | None = None
 
@@ -112,7 +112,11 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.buffer += data
-        while True:
+        self._work()
+
+    def _work(self) -> None:
+        """Takes what has come, in order; what is behind a delayed answer waits."""
+        while not self.delayed:
             if self.in_data:
                 # The end may lie at the very start: an empty message.
                 end = 0 if self.buffer.startswith(b".\r\n") else self.buffer.find(_END) + 2
@@ -160,9 +164,15 @@ class _Connection(asyncio.Protocol):
             self.sink.take(self.recipient, message.replace(b"\r\n..", b"\r\n."))
             answer = f"250 2.0.0 ok: queued as {next(self.sink.numbers):X}"
         if self.sink.delay_seconds:
-            asyncio.get_running_loop().call_later(self.sink.delay_seconds, self._say, answer)
+            self.delayed = True
+            asyncio.get_running_loop().call_later(self.sink.delay_seconds, self._say_late, answer)
         else:
             self._say(answer)
+
+    def _say_late(self, answer: str) -> None:
+        self.delayed = False
+        self._say(answer)
+        self._work()
 
     def _say(self, answer: str) -> None:
         if answer == CUT:
