@@ -6,7 +6,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,7 @@ from onevoice.database import inbox
 from onevoice.demo import place, report, retailer, synthetic
 from onevoice.demo.doubles import Doubles
 from onevoice.demo.retailer import CARD, CITATION, END, Household
-from onevoice.demo.simulation import DORMANT, Mailboxes, Simulation
+from onevoice.demo.simulation import DORMANT, Mailboxes, Played, Simulation
 from onevoice.demo.synthetic import Person
 from onevoice.engine import answers
 from onevoice.engine.engine import Engine
@@ -95,9 +95,10 @@ def run(settings: Settings, options: Options, console: Console) -> dict[str, Any
             demo = Demo(settings, options, Steps(progress), stack)
             found = demo.play()
         found["seconds"]["total"] = round(time.monotonic() - began, 2)
+        if options.json_file is not None:
+            options.json_file.write_text(json.dumps(found, indent=1) + "\n")
         report.show(console, found)
         if options.json_file is not None:
-            options.json_file.write_text(json.dumps(found, indent=1, default=str) + "\n")
             console.print(f"Figures written to {options.json_file}")
         if options.serve:
             key = serve.first_key(demo.settings)
@@ -152,11 +153,11 @@ class Demo:
             found = report.history(self.engine, self.clock.now())
         self._await_api()
         with step("simulate", f"Simulating {self.options.days:g} days of the journey") as advance:
-            self._simulate(keys, advance)
+            played = self._simulate(keys, advance)
         with step("report", "Asking for the figures"):
             found |= report.results(self.engine, self.clock.now())
             found |= report.delivery(self.engine, self.doubles.received())
-        return {**found, "seconds": self.steps.seconds}
+        return {**found, "played": asdict(played), "seconds": self.steps.seconds}
 
     def stay(self) -> None:
         """Goes on as a server, the simulated clock at the speed of the real one, until SIGINT or SIGTERM."""
@@ -268,7 +269,7 @@ class Demo:
             saved = segments.all_segments(connection)
         refresh.refresh(self.engine.warehouse, saved, self.clock.now())
 
-    def _simulate(self, keys: dict[str, str], advance: Callable[[float, float], None]) -> None:
+    def _simulate(self, keys: dict[str, str], advance: Callable[[float, float], None]) -> Played:
         days = self.options.days
         end = END + timedelta(days=days)
         simulation = Simulation(
@@ -280,4 +281,4 @@ class Demo:
             keys,
         )
         last_orders = {one.id: one.last_at for one in self.households}
-        simulation.run(days, last_orders, lambda at: advance((at - END) / timedelta(days=1), days))
+        return simulation.run(days, last_orders, lambda at: advance((at - END) / timedelta(days=1), days))

@@ -59,12 +59,13 @@ class Mailboxes:
 class Played:
     """What the customers did, for the tale; the figures themselves come from the platform."""
 
+    steps: int = 0
     messages: int = 0
     reactions: dict[str, int] = field(default_factory=dict)
 
 
-LONGEST_PAUSE = timedelta(hours=12)
-SHORTEST_PAUSE = timedelta(hours=1)
+LONGEST_PAUSE = timedelta(hours=24)
+SHORTEST_PAUSE = timedelta(hours=3)
 """Simulated time between two steps of the engine: up to when somebody is due, within these bounds."""
 
 
@@ -103,6 +104,7 @@ class Simulation:
             self.engine.step(at)
             self._drain()
             self._read(at)
+            self.played.steps += 1
             advance(at)
             at = max(min(self._next(at), end), at + timedelta(seconds=1))
         self.engine.step(end)  # takes in what the last webhooks told
@@ -177,7 +179,7 @@ class Simulation:
         who = self.people[reaction.household]
         random = Random(f"{SEED}:{who.household}:basket:{reaction.at}")  # noqa: S311
         usual = self.baskets[who.household]
-        lines = [_line(one, reaction.coupon) for one in random.sample(usual, min(len(usual), random.randint(3, 8)))]
+        lines = [_line(one, reaction.coupon) for one in random.sample(usual, min(len(usual), random.randint(6, 14)))]
         online = bool(who.user_id) and random.random() < behaviour.ASSUMED.uses_web
         caller = {"userId": who.user_id} if online else {}
         order = f"simulated-{who.household}-{reaction.at:%Y%m%d%H%M%S}"
