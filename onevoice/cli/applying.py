@@ -45,12 +45,13 @@ def apply(connection: Connection, folder: Path, clock: Clock) -> list[dict[str, 
     Raises InvalidInput naming the file; then nothing must be committed.
     """
     found = sorted(_documents(folder), key=lambda pair: ORDER.index(pair[1]["kind"]))
+    names = [document["name"] for _, document in found if document["kind"] == "segment"]
     changes = []
     for file, document in found:
         now = clock.now()
         try:
             if document["kind"] == "segment":
-                version, changed = segments.save(connection, document, now)
+                version, changed = segments.save(connection, document, now, coming=names)
             elif document["kind"] == "template":
                 version, changed = templates.save(connection, document, now, file.parent)
             else:

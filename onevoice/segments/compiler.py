@@ -4,6 +4,7 @@
 """
 
 from datetime import datetime
+from typing import Any
 
 import ibis
 import ibis.expr.types as ir
@@ -11,6 +12,8 @@ import msgspec
 
 from onevoice.catalog.facts import ORDER_LINES, ORDERS, PRODUCTS
 from onevoice.customers.facts import ADDRESSES, CONSENTS, PROFILES, SUPPRESSIONS, TRAITS
+from onevoice.delivery.facts import MESSAGE_EVENTS, MESSAGES
+from onevoice.delivery.statuses import PERSONAL
 from onevoice.events.facts import EVENTS
 from onevoice.kernel.clock import naive
 from onevoice.segments import tree
@@ -26,7 +29,10 @@ REACTIONS = {
     "SMS Link Clicked": "sms",
     "SMS Clicked": "sms",
 }
-"""Events that are a reaction on a channel. The load of OneVoice's own messages writes them too."""
+"""Tracked events that are a reaction on a channel, as other tools name them; news of our own messages counts too."""
+
+REACTION = 2**32
+"""What a reaction weighs in a channel's score: more than the seconds since 1970 of the last one, which break ties."""
 
 
 def members(condition: Condition, warehouse: Warehouse, now: datetime) -> ir.Table:
@@ -104,25 +110,37 @@ class _Compiler:
             )
         )
         current = newest.filter(newest.rank == 0, newest.value.notnull())
-        number = current.value.try_cast("float64")
+        return current.filter(self._comparison(current.value, asked)).select("customer_id")
+
+    @staticmethod
+    def _comparison(value: ir.StringColumn, asked: tree.Trait) -> ir.BooleanValue:
+        """`value` is a trait's JSON, never null."""
+        number = value.try_cast("float64")
         if asked.exists:
-            kept = ibis.literal(True)
-        elif asked.contains is not None:
-            kept = current.value.contains(asked.contains)
-        elif asked.at_least is not None:
-            kept = number >= asked.at_least
-        elif asked.at_most is not None:
-            kept = number <= asked.at_most
-        else:
-            values = asked.one_of if asked.one_of is not None else [asked.equals]
-            kept = current.value.isin([msgspec.json.encode(value).decode() for value in values])
-        return current.filter(kept).select("customer_id")
+            return ibis.literal(True)
+        if asked.contains is not None:
+            quoted = _json(asked.contains)
+            in_text = value.startswith('"') & value.contains(quoted[1:-1])
+            return in_text | (value.startswith("[") & value.contains(quoted))
+        if asked.at_least is not None:
+            return number >= asked.at_least
+        if asked.at_most is not None:
+            return number <= asked.at_most
+        if asked.above is not None:
+            return number > asked.above
+        if asked.below is not None:
+            return number < asked.below
+        if asked.not_equals is not None:
+            return ~_equals(value, number, [asked.not_equals])
+        return _equals(value, number, asked.one_of if asked.one_of is not None else [asked.equals])
 
     def _event(self, asked: tree.Event) -> ir.Table:
         events = self.warehouse.table(EVENTS)
         rows = self._since(events.filter(events.name == asked.name), "occurred_at", asked.within)
         for name, value in asked.where.items():
-            rows = rows.filter(self.warehouse.json_value(rows.properties, name) == _text(value))
+            found = self.warehouse.json_value(rows.properties, name)
+            same = found.try_cast("float64") == value if _is_number(value) else found == _text(value)
+            rows = rows.filter(same)
         counted = rows.group_by("customer_id").aggregate(n=rows.count())
         if asked.at_most is not None:
             return self._without(counted.filter(counted.n > asked.at_most))
@@ -138,9 +156,15 @@ class _Compiler:
         measure = {"count": rows.count(), "revenue": revenue, "average": revenue / rows.count()}[asked.measure]
         totals = rows.group_by("customer_id").aggregate(measure=measure)
         if asked.at_least is not None:
-            found = totals.filter(totals.measure >= asked.at_least).select("customer_id")
-            return found if asked.at_least > 0 else self._everybody()
-        return self._without(totals.filter(totals.measure > asked.at_most))
+            met, nothing_meets = totals.measure >= asked.at_least, asked.at_least <= 0
+        elif asked.exactly is not None:
+            met, nothing_meets = totals.measure == asked.exactly, asked.exactly == 0
+        else:
+            met, nothing_meets = totals.measure <= asked.at_most, (asked.at_most or 0) >= 0
+        # Who ordered nothing has 0 orders and 0 revenue, but no average.
+        if nothing_meets and asked.measure != "average":
+            return self._without(totals.filter(~met))
+        return totals.filter(met).select("customer_id")
 
     def _last_order(self, asked: tree.LastOrder) -> ir.Table:
         rows = self._since(self.warehouse.table(ORDERS), "ordered_at", None)
@@ -155,7 +179,8 @@ class _Compiler:
             inside = rows.semi_join(products.filter(products.category == asked.name), "product_id")
             counted = inside.group_by("customer_id").aggregate(n=inside.count())
             return counted.filter(counted.n >= asked.at_least).select("customer_id")
-        bought = rows.join(products, "product_id")
+        # What the catalogue does not know was bought all the same: it counts in the whole, in no category.
+        bought = rows.left_join(products, "product_id")
         if asked.measure == "share":
             spent = bought.group_by("customer_id").aggregate(
                 inside=bought.revenue.sum(where=bought.category == asked.name).cast("float64"),
@@ -172,16 +197,30 @@ class _Compiler:
         return first.filter(first.rank == 0, first.category == asked.name).select("customer_id")
 
     def _prefers(self, asked: tree.Prefers) -> ir.Table:
-        events = self.warehouse.table(EVENTS)
-        rows = self._since(events.filter(events.name.isin(list(REACTIONS))), "occurred_at", asked.within)
-        rows = rows.select("customer_id", "occurred_at", channel=rows.name.cases(*REACTIONS.items(), else_=""))
-        counted = rows.group_by("customer_id", "channel").aggregate(n=rows.count(), last_at=rows.occurred_at.max())
-        first = counted.mutate(
-            rank=ibis.row_number().over(
-                group_by="customer_id", order_by=[ibis.desc("n"), ibis.desc("last_at"), counted.channel]
-            )
+        reactions = self._reactions(asked.within)
+        counted = reactions.group_by("customer_id", "channel").aggregate(
+            score=reactions.count() * REACTION + reactions.occurred_at.max().epoch_seconds()
         )
-        return first.filter(first.rank == 0, first.channel == asked.channel).select("customer_id")
+        best = counted.group_by("customer_id").aggregate(
+            here=counted.score.max(where=counted.channel == asked.channel),
+            earlier=counted.score.max(where=counted.channel < asked.channel),
+            later=counted.score.max(where=counted.channel > asked.channel),
+        )
+        ahead = (best.here > ibis.coalesce(best.earlier, 0)) & (best.here >= ibis.coalesce(best.later, 0))
+        return best.filter(ahead).select("customer_id")
+
+    def _reactions(self, within: str) -> ir.Table:
+        """customer_id, channel, occurred_at of what people opened and clicked, whoever sent it."""
+        events = self.warehouse.table(EVENTS)
+        tracked = self._since(events.filter(events.name.isin(list(REACTIONS))), "occurred_at", within)
+        tracked = tracked.select("customer_id", "occurred_at", channel=tracked.name.cases(*REACTIONS.items(), else_=""))
+        news, messages = self.warehouse.table(MESSAGE_EVENTS), self.warehouse.table(MESSAGES)
+        personal = self._since(news.filter(news.news.isin(PERSONAL), ~news.machine), "occurred_at", within)
+        owned = personal.select("message_id", "occurred_at").join(
+            messages.select("message_id", "customer_id", "channel"), "message_id"
+        )
+        columns = ("customer_id", "channel", "occurred_at")
+        return tracked.select(*columns).union(owned.select(*columns))
 
     def _consent(self, asked: tree.Consent) -> ir.Table:
         consents = self.warehouse.table(CONSENTS)
@@ -197,6 +236,21 @@ class _Compiler:
         addresses, listed = self.warehouse.table(ADDRESSES), self.warehouse.table(SUPPRESSIONS)
         here = addresses.filter(addresses.channel == asked.channel)
         return here.anti_join(listed.filter(listed.channel == asked.channel), "address_hash").select("customer_id")
+
+
+def _equals(value: ir.StringColumn, number: ir.FloatingColumn, wanted: list[Any]) -> ir.BooleanValue:
+    """Whether a trait's JSON is one of the values; `number` is the same as a number, null where it is none."""
+    numbers = [float(one) for one in wanted if _is_number(one)]
+    others = [_json(one) for one in wanted if not _is_number(one)]
+    return value.isin(others) | ibis.coalesce(number.isin(numbers), False)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def _text(value: object) -> str:

@@ -1,5 +1,6 @@
 """Segments saved and found."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from graphlib import CycleError, TopologicalSorter
@@ -30,15 +31,24 @@ class SavedSegment:
         return condition(self.document["where"])
 
 
-def save(connection: Connection, document: dict[str, Any], now: datetime) -> tuple[int, bool]:
-    """Saves a document; returns (version, changed). Raises InvalidInput naming the place that is wrong."""
-    name = document["name"]
+def save(
+    connection: Connection, document: dict[str, Any], now: datetime, coming: Collection[str] = ()
+) -> tuple[int, bool]:
+    """Saves a document; returns (version, changed). Raises InvalidInput naming the place that is wrong.
+
+    `coming` names segments that will be saved in the same transaction; others that the document asks about must exist.
+    """
+    name = document.get("name")
+    if not isinstance(name, str) or not name.strip():
+        raise InvalidInput("A segment needs a `name`, a text")
     if unknown := set(document) - KEYS:
         raise InvalidInput(
             f"Segment {name}: unknown {', '.join(sorted(unknown))}; allowed are {', '.join(sorted(KEYS))}"
         )
     tree = condition(document.get("where"), f"Segment {name}, where")
     others = {saved.name: saved.condition for saved in all_segments(connection)}
+    if missing := set(segments_named(tree)) - {name, *others, *coming}:
+        raise InvalidInput(f"Segment {name}: there is no segment {', '.join(sorted(missing))}; save it first")
     _refuse_cycles({**others, name: tree})
     held = connection.execute(select(table).where(table.c.name == name)).one_or_none()
     if held is not None and held.definition == document:

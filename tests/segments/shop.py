@@ -7,8 +7,11 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import msgspec
+
 from onevoice.catalog.facts import ORDER_LINES, ORDERS, PRODUCTS
 from onevoice.customers.facts import ADDRESSES, CONSENTS, PROFILES, SUPPRESSIONS, TRAITS
+from onevoice.delivery.facts import MESSAGE_EVENTS, MESSAGES
 from onevoice.events.facts import EVENTS
 from onevoice.kernel.clock import naive
 from onevoice.warehouse import Facts, Warehouse
@@ -35,6 +38,8 @@ class Shop:
     consents: list[Row]
     addresses: list[Row]
     suppressions: list[Row]
+    messages: list[Row]
+    news: list[Row]
 
 
 def make(seed: int = 7) -> Shop:
@@ -44,7 +49,7 @@ def make(seed: int = 7) -> Shop:
     def moment() -> datetime:
         return TODAY - timedelta(days=dice.randrange(-5, 300), hours=dice.randrange(24))
 
-    shop = Shop([], [], [], [], [], [], [], [], [])
+    shop = Shop([], [], [], [], [], [], [], [], [], [], [])
     for number in range(12):
         category = CATEGORIES[number % 4]
         shop.products.append(
@@ -64,7 +69,7 @@ def make(seed: int = 7) -> Shop:
                     "source_id": 1,
                     "line": line,
                     "ordered_at": at,
-                    "product_id": f"p{dice.randrange(12)}",
+                    "product_id": f"p{dice.randrange(13)}",  # the last is not in the catalogue
                     "quantity": 1.0,
                     "revenue": Decimal(dice.randrange(50, 2000)) / 100,
                     "discount": Decimal(0),
@@ -98,17 +103,36 @@ def make(seed: int = 7) -> Shop:
                     "channel": "web",
                     "occurred_at": at,
                     "received_at": at,
-                    "properties": json.dumps({"colour": dice.choice(["red", "blue"]), "size": dice.choice([1, 2.5])}),
+                    "properties": json.dumps(
+                        {"colour": dice.choice(["red", "blue"]), "size": dice.choice([1, 2.0, 2.5])}
+                    ),
                 }
             )
-        for name, values in {"city": ["Roma", "Iași", "القاهرة"], "age": [17, 30, 64.5], "vip": [True, None]}.items():
-            value = dice.choice(values)
-            shop.traits.append(
-                {**mine, "name": name, "value": json.dumps(value, ensure_ascii=False), "occurred_at": TODAY}
-                | {"event_id": "t"}
+        for number in range(dice.randrange(4)):
+            message_id, at = f"m{customer}-{number}", moment()
+            shop.messages.append(
+                {
+                    **mine,
+                    "message_id": message_id,
+                    "journey": "j",
+                    "journey_version": 1,
+                    "step": "s",
+                    "enrolment_id": "n",
+                }
+                | {
+                    "channel": dice.choice(["email", "push", "whatsapp"]),
+                    "address": "a",
+                    "template": "t",
+                    "locale": "en",
+                }
+                | {"topic": "offers", "planned_at": at, "tick": 1, "status": "accepted"}
             )
-            if value is None:
-                shop.traits[-1]["value"] = None
+            for news in dice.sample(["delivered", "opened", "clicked", "unsubscribed"], 2):
+                shop.news.append(
+                    {"event_id": f"{message_id}-{news}", "message_id": message_id, "news": news, "detail": "{}"}
+                    | {"occurred_at": at, "received_at": at, "machine": dice.random() < 0.2}
+                )
+        _give_traits(dice, shop.traits, customer)
         if dice.random() < 0.7:
             hashed = f"h{customer}"
             shop.addresses.append(
@@ -129,6 +153,24 @@ def make(seed: int = 7) -> Shop:
     return shop
 
 
+def _give_traits(dice: random.Random, traits: list[Row], customer: int) -> None:
+    """Traits of one or two identifiers of the customer; null takes one back, and some come at the same instant."""
+    choices: dict[str, list[Any]] = {
+        "city": ["Roma", "Iași", "القاهرة", 'Reggio "nell\'Emilia"', None],
+        "age": [17, 30, 30.0, 64.5, "unknown"],
+        "vip": [True, False, None],
+        "likes": [["tea", "wine"], ["wine cooler"], "wine and tea", []],
+    }
+    for name, values in choices.items():
+        for number in range(dice.choice([0, 1, 1, 2])):
+            value = dice.choice(values)
+            traits.append(
+                {"identifier_id": customer * 10 + number, "customer_id": customer, "name": name}
+                | {"value": None if value is None else msgspec.json.encode(value).decode()}
+                | {"occurred_at": TODAY - timedelta(days=dice.randrange(2)), "event_id": f"t{number}"}
+            )
+
+
 def fill(warehouse: Warehouse, shop: Shop) -> None:
     """Puts the shop into a warehouse."""
     tables: list[tuple[Facts, list[Row]]] = [
@@ -141,6 +183,8 @@ def fill(warehouse: Warehouse, shop: Shop) -> None:
         (CONSENTS, shop.consents),
         (ADDRESSES, shop.addresses),
         (SUPPRESSIONS, shop.suppressions),
+        (MESSAGES, shop.messages),
+        (MESSAGE_EVENTS, shop.news),
     ]
     for facts, rows in tables:
         warehouse.append(facts, facts.arrow({name: [row.get(name) for row in rows] for name in facts.columns}))

@@ -10,7 +10,7 @@ import pytest
 
 from onevoice.segments.compiler import REACTIONS, members
 from onevoice.segments.facts import SEGMENT_MEMBERS
-from onevoice.segments.tree import condition
+from onevoice.segments.tree import DEEPEST, condition
 from onevoice.warehouse import Warehouse
 from tests.conftest import NOW
 from tests.segments.shop import CUSTOMERS, TODAY, Row, Shop, fill, make
@@ -51,15 +51,19 @@ def named(name: str, days: int | None = None, **properties: Any) -> list[Row]:
 
 
 def trait(name: str, test: Callable[[Any], bool]) -> set[int]:
-    return {
-        row["customer_id"]
-        for row in SHOP.traits
-        if row["name"] == name and row["value"] is not None and test(json.loads(row["value"]))
-    }
+    newest: dict[int, Row] = {}
+    for row in sorted(SHOP.traits, key=lambda row: (row["occurred_at"], row["event_id"])):
+        if row["name"] == name:
+            newest[row["customer_id"]] = row
+    return {c for c, row in newest.items() if row["value"] is not None and test(json.loads(row["value"]))}
+
+
+def is_number(value: Any) -> bool:
+    return not isinstance(value, str)
 
 
 def category_lines(days: int | None = None) -> dict[int, list[tuple[str | None, float]]]:
-    categories = {row["product_id"]: row["category"] for row in SHOP.products}
+    categories = {row["product_id"]: row["category"] for row in SHOP.products} | {"p12": None}
     found: dict[int, list[tuple[str | None, float]]] = defaultdict(list)
     for row in since(SHOP.lines, "ordered_at", days):
         found[row["customer_id"]].append((categories[row["product_id"]], float(row["revenue"])))
@@ -77,6 +81,11 @@ def preferred() -> dict[int, str]:
     for row in since(SHOP.events, "occurred_at", 90):
         if row["name"] in REACTIONS:
             found[row["customer_id"]][REACTIONS[row["name"]]].append(row["occurred_at"])
+    messages = {row["message_id"]: row for row in SHOP.messages}
+    for row in since(SHOP.news, "occurred_at", 90):
+        if row["news"] in ("opened", "clicked") and not row["machine"]:
+            message = messages[row["message_id"]]
+            found[message["customer_id"]][message["channel"]].append(row["occurred_at"])
     return {
         customer: min(channels, key=lambda c: (-len(channels[c]), TODAY - max(channels[c]), c))
         for customer, channels in found.items()
@@ -102,9 +111,17 @@ BREAD = {c for c, lines in category_lines().items() if sum(n == "Bread" for n, _
 CASES: list[tuple[dict[str, Any], set[int]]] = [
     ({"trait": {"name": "city", "equals": "القاهرة"}}, trait("city", lambda v: v == "القاهرة")),
     ({"trait": {"name": "city", "one_of": ["Roma", "Iași"]}}, trait("city", lambda v: v in ("Roma", "Iași"))),
+    ({"trait": {"name": "city", "not_equals": "Roma"}}, trait("city", lambda v: v != "Roma")),
     ({"trait": {"name": "city", "contains": "om"}}, trait("city", lambda v: "om" in v)),
-    ({"trait": {"name": "age", "at_least": 30}}, trait("age", lambda v: v >= 30)),
-    ({"trait": {"name": "age", "at_most": 30}}, trait("age", lambda v: v <= 30)),
+    ({"trait": {"name": "city", "contains": "\"nell'"}}, trait("city", lambda v: "\"nell'" in v)),
+    ({"trait": {"name": "likes", "contains": "wine"}}, trait("likes", lambda v: "wine" in v)),
+    ({"trait": {"name": "age", "equals": 30}}, trait("age", lambda v: v == 30)),
+    ({"trait": {"name": "age", "not_equals": 30}}, trait("age", lambda v: v != 30)),
+    ({"trait": {"name": "age", "one_of": [17, "unknown"]}}, trait("age", lambda v: v in (17, "unknown"))),
+    ({"trait": {"name": "age", "at_least": 30}}, trait("age", lambda v: is_number(v) and v >= 30)),
+    ({"trait": {"name": "age", "at_most": 30}}, trait("age", lambda v: is_number(v) and v <= 30)),
+    ({"trait": {"name": "age", "above": 30}}, trait("age", lambda v: is_number(v) and v > 30)),
+    ({"trait": {"name": "age", "below": 30}}, trait("age", lambda v: is_number(v) and v < 30)),
     ({"trait": {"name": "vip", "equals": True}}, trait("vip", lambda v: v is True)),
     ({"trait": {"name": "vip", "exists": True}}, trait("vip", lambda v: True)),
     ({"event": {"name": "Product Viewed"}}, set(count(named("Product Viewed")))),
@@ -125,8 +142,13 @@ CASES: list[tuple[dict[str, Any], set[int]]] = [
         {"event": {"name": "Product Viewed", "where": {"colour": "red", "size": 2.5}}},
         set(count(named("Product Viewed", colour="red", size=2.5))),
     ),
+    ({"event": {"name": "Product Viewed", "where": {"size": 2}}}, set(count(named("Product Viewed", size=2)))),
     ({"orders": {"at_least": 2}}, {c for c, paid in orders().items() if len(paid) >= 2}),
     ({"orders": {"at_most": 1}}, EVERYBODY - {c for c, paid in orders().items() if len(paid) > 1}),
+    ({"orders": {"exactly": 0, "within": "90 days"}}, EVERYBODY - set(orders(90))),
+    ({"orders": {"exactly": 1}}, {c for c, paid in orders().items() if len(paid) == 1}),
+    ({"orders": {"measure": "average", "at_most": 30}}, {c for c, p in orders().items() if sum(p) / len(p) <= 30}),
+    ({"orders": {"measure": "revenue", "at_most": 30}}, {c for c in EVERYBODY if sum(orders().get(c, [])) <= 30}),
     (
         {"orders": {"measure": "revenue", "at_least": 40, "within": "120 days"}},
         {c for c, paid in orders(120).items() if sum(paid) >= 40},
@@ -152,7 +174,7 @@ CASES: list[tuple[dict[str, Any], set[int]]] = [
     ),
     *(
         ({"prefers": {"channel": channel, "within": "90 days"}}, {c for c, p in preferred().items() if p == channel})
-        for channel in ("email", "push", "sms")
+        for channel in ("email", "push", "sms", "whatsapp")
     ),
     ({"consent": {"channel": "email", "topic": "offers"}}, consenting()),
     ({"reachable": {"channel": "email"}}, reachable()),
@@ -176,6 +198,16 @@ def test_all_conditions_find_whom_plain_python_finds(shop: Warehouse) -> None:
         found = [row["customer_id"] for row in shop.rows(members(condition(document), shop, NOW))]
         assert len(found) == len(set(found)), document
         assert set(found) == expected, document
+
+
+def test_conditions_may_be_nested_as_deep_as_allowed(shop: Warehouse) -> None:
+    where: dict[str, Any] = {"orders": {"at_least": 1}}
+    expected = set(orders())
+    for level in range(DEEPEST):
+        where = {"all": [where, {"reachable": {"channel": "email"}}]} if level % 3 else {"not": where}
+        expected = expected & reachable() if level % 3 else EVERYBODY - expected
+    found = {row["customer_id"] for row in shop.rows(members(condition(where), shop, NOW))}
+    assert found == expected and 0 < len(expected) < len(EVERYBODY)
 
 
 def test_the_cases_tell_conditions_apart() -> None:
