@@ -1,6 +1,7 @@
 """Real parts for the tests: one PostgreSQL server for the run, an empty migrated database for each test."""
 
 import os
+import time
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -8,11 +9,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, func, select
 
 from onevoice import database, warehouse
 from onevoice.catalog.facts import TABLES as CATALOG
 from onevoice.customers.facts import TABLES as CUSTOMERS
+from onevoice.database import inbox
+from onevoice.database.inbox import Entry
 from onevoice.delivery.facts import TABLES as DELIVERY
 from onevoice.events.facts import TABLES as EVENTS
 from onevoice.journeys.facts import TABLES as JOURNEYS
@@ -63,6 +66,19 @@ def db(settings: Settings) -> Iterator[Engine]:
     engine = database.engine(settings)
     yield engine
     engine.dispose()
+
+
+def entries_in(db: Engine) -> list[Entry]:
+    """All the inbox holds, once no other test's transaction on the server holds the reader back any more."""
+    with db.connect() as connection:
+        deadline = time.monotonic() + 10
+        while True:
+            found = [entry for *_, entry in inbox.read(connection, (0, 0), 100_000)]
+            held = connection.scalar(select(func.count()).select_from(inbox.inbox))
+            connection.rollback()
+            if len(found) == held or time.monotonic() > deadline:
+                return found
+            time.sleep(0.02)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from fastapi.security import APIKeyHeader, HTTPBearer
 from sqlalchemy import Engine
 
 from onevoice.api import keys
-from onevoice.engine.answers import EngineClient
+from onevoice.engine.client import EngineClient
 from onevoice.kernel.errors import Unauthorized
 
 COOKIE = "onevoice_key"

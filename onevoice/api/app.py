@@ -1,4 +1,4 @@
-"""The application: mounts each domain's routes, turns errors into responses in one place, describes itself (OpenAPI)."""
+"""The application: mounts each domain's routes, turns errors into responses in one place, describes itself."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +15,7 @@ from onevoice.api import customers, journeys, keys, kpis, page, segments
 from onevoice.api.access import require_key
 from onevoice.channels import adapter
 from onevoice.delivery import routes as delivery_routes
-from onevoice.engine.answers import EngineClient
+from onevoice.engine.client import EngineClient
 from onevoice.events import routes as event_routes
 from onevoice.events.committer import Committer
 from onevoice.events.sources import Sources

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text
 
 from onevoice import database
 from onevoice.channels import adapter
-from onevoice.engine.answers import EngineClient
+from onevoice.engine.client import EngineClient
 from onevoice.kernel.errors import OneVoiceError
 from onevoice.kernel.settings import Settings
 

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
 
 import typer
@@ -12,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from onevoice import database
+from onevoice.cli.kinds import ImportKind
 from onevoice.events import importing, sources
 from onevoice.kernel.errors import InvalidInput
 from onevoice.kernel.settings import Settings
@@ -20,17 +20,8 @@ SHOWN = 20
 """Bad rows printed; the JSON has all that the report keeps."""
 
 
-class Kind(StrEnum):
-    """What a file can hold."""
-
-    CUSTOMERS = "customers"
-    ORDERS = "orders"
-    PRODUCTS = "products"
-    EVENTS = "events"
-
-
 def run(
-    settings: Settings, kind: Kind, file: Path, source: str, source_kind: str, mapping: Path | None, as_json: bool
+    settings: Settings, kind: ImportKind, file: Path, source: str, source_kind: str, mapping: Path | None, as_json: bool
 ) -> None:
     """Imports the file and prints the report; exit status 1 where rows could not be taken."""
     database.migrate(settings)

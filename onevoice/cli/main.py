@@ -1,4 +1,7 @@
-"""The command `onevoice`: reads the settings once, hands them to the command's file, and says errors plainly."""
+"""The command `onevoice`: reads the settings once and hands them to the command's file.
+
+Each command's file is imported when it is called, so that `--help` and one role do not pay for the others.
+"""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,8 +9,7 @@ from typing import Annotated
 import typer
 
 import onevoice
-from onevoice import database
-from onevoice.cli import applying, doctor, importing, serve
+from onevoice.cli.kinds import ImportKind, Role
 from onevoice.kernel import log
 from onevoice.kernel.settings import Settings, load
 
@@ -46,11 +48,13 @@ def root(
 
 @app.command("serve", help="Run the platform until Ctrl-C; with --role, one part of it alone.")
 def serve_command(
-    role: Annotated[serve.Role | None, typer.Option(help="Run only this part")] = None,
+    role: Annotated[Role | None, typer.Option(help="Run only this part")] = None,
     data_dir: DataDir = None,
     port: Annotated[int | None, typer.Option(help="Port of the api and the page")] = None,
 ) -> None:
     """Migrates, then runs all roles, or one."""
+    from onevoice.cli import serve
+
     settings = _settings(data_dir, port)
     if role is not None:
         serve.run_role(role, settings)
@@ -65,13 +69,15 @@ def serve_command(
 @app.command("migrate", help="Create or upgrade the database's tables. Safe to run twice.")
 def migrate_command(data_dir: DataDir = None) -> None:
     """Brings the schema to the newest revision."""
+    from onevoice import database
+
     database.migrate(_settings(data_dir))
     typer.echo("The database is at the newest revision.")
 
 
 @app.command("import", help="Import customers, orders, products or events from CSV, JSONL or Parquet.")
 def import_command(
-    kind: Annotated[importing.Kind, typer.Argument(help="What the file holds")],
+    kind: Annotated[ImportKind, typer.Argument(help="What the file holds")],
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The file; its ending tells the format")],
     source: Annotated[str, typer.Option(help="Name of the source it comes from")] = "import",
     source_kind: Annotated[str, typer.Option(help="Its kind, if new: till (offline), web, app, server")] = "server",
@@ -80,6 +86,8 @@ def import_command(
     data_dir: DataDir = None,
 ) -> None:
     """Puts the file's rows into the inbox; a running engine takes them from there."""
+    from onevoice.cli import importing
+
     importing.run(_settings(data_dir), kind, file, source, source_kind, mapping, as_json)
 
 
@@ -90,6 +98,8 @@ def apply_command(
     data_dir: DataDir = None,
 ) -> None:
     """All or nothing: one bad document and none is saved."""
+    from onevoice.cli import applying
+
     applying.run(_settings(data_dir), folder, as_json)
 
 
@@ -99,6 +109,8 @@ def doctor_command(
     data_dir: DataDir = None,
 ) -> None:
     """Exit status 1 where something is wrong."""
+    from onevoice.cli import doctor
+
     raise typer.Exit(doctor.run(_settings(data_dir), as_json))
 
 

@@ -1,16 +1,16 @@
-"""`onevoice serve`: the three roles on one machine, each a process, started again when it dies; or one of them alone."""
+"""`onevoice serve`: the three roles on one machine, each a process, started again when it dies; or one alone."""
 
+import os
 import signal
 import subprocess
 import sys
 import time
 from dataclasses import replace
-from enum import StrEnum
 from types import FrameType
 
-import os
 from onevoice import database
 from onevoice.api import keys
+from onevoice.cli.kinds import Role
 from onevoice.kernel.log import logger
 from onevoice.kernel.settings import Settings, as_environment
 
@@ -18,14 +18,6 @@ log = logger("serve")
 
 STOP_SECONDS = 30
 """How long a role may take to finish what is in flight before it is killed."""
-
-
-class Role(StrEnum):
-    """What a process does."""
-
-    API = "api"
-    ENGINE = "engine"
-    DELIVER = "deliver"
 
 
 def run_role(role: Role, settings: Settings) -> None:

@@ -6,18 +6,17 @@ Tables are declared beside the domain they belong to (`models.py`) on the one `m
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, MetaData, create_engine
 
 from onevoice.database import embedded
 from onevoice.kernel.errors import ConfigurationError
 from onevoice.kernel.settings import Settings
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 metadata = MetaData(
     naming_convention={
@@ -62,6 +61,8 @@ async def connect(settings: Settings, *, autocommit: bool = False) -> psycopg.As
 
 def migrate(settings: Settings) -> None:
     """Brings the schema to the newest revision; does nothing where it is there already."""
+    from alembic import command  # only here: it takes longer to import than all the rest of this module
+
     target = engine(settings)
     with target.begin() as connection:
         # Two roles that start at once must not both migrate.
@@ -74,12 +75,17 @@ def migrate(settings: Settings) -> None:
 
 def pending_migration(connection: Connection) -> str | None:
     """The newest revision if the schema is not at it, else None."""
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
     newest = ScriptDirectory.from_config(_alembic()).get_current_head()
     current = MigrationContext.configure(connection).get_current_revision()
     return None if newest == current else newest
 
 
-def _alembic() -> Config:
+def _alembic() -> "Config":
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     return config

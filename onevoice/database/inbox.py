@@ -75,14 +75,20 @@ def append(connection: Connection, entries: Iterable[Entry]) -> None:
 def read(connection: Connection, after: tuple[int, int], limit: int) -> list[tuple[int, int, Entry]]:
     """Up to `limit` entries after the watermark `after`, each with its (transaction, sequence), in that order.
 
-    Stops below the oldest open transaction, whose entries may still turn up before what is visible now.
+    Stops below the oldest open transaction, whose entries may still turn up before what is visible now. (A transaction
+    whose database cannot be seen counts as one of ours: that delays, and loses nothing.)
     """
     with driver(connection) as raw:
         rows = raw.execute(
             """
             SELECT transaction, sequence, source_id, kind, received_at, payload FROM inbox
-            WHERE (transaction, sequence) > (%s, %s)
-              AND transaction < (pg_snapshot_xmin(pg_current_snapshot())::text)::bigint
+            WHERE (transaction, sequence) > (%s, %s) AND transaction < (
+                -- The snapshot's open transactions are those of the whole server; another database's do not write here.
+                SELECT coalesce(min(open), pg_snapshot_xmax(pg_current_snapshot()))::text::bigint
+                FROM pg_snapshot_xip(pg_current_snapshot()) AS open
+                WHERE open::xid NOT IN (
+                    SELECT backend_xid FROM pg_stat_activity
+                    WHERE backend_xid IS NOT NULL AND datname <> current_database()))
             ORDER BY transaction, sequence LIMIT %s
             """,
             (*after, limit),

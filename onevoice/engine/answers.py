@@ -1,15 +1,9 @@
-"""How the engine answers the api: local HTTP, one path per question, signed with the installation's secret.
-
-`ask` is the api's side. Both run on one machine or in one private network; customers never reach this port.
-"""
+"""How the engine answers the api: local HTTP, one path per question. The api's side is in client.py."""
 
 import hmac
 import threading
 import time
-from hashlib import sha256
-from typing import Any
 
-import httpx
 import msgspec
 import uvicorn
 from starlette.applications import Starlette
@@ -18,18 +12,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from onevoice.engine.client import HEADER, engine_key
 from onevoice.engine.engine import Engine
 from onevoice.engine.questions import QUESTIONS
-from onevoice.kernel.errors import NotFound, OneVoiceError, Unauthorized, Unavailable
-from onevoice.kernel.settings import Settings
-
-HEADER = "x-onevoice-engine"
+from onevoice.kernel.errors import NotFound, OneVoiceError, Unauthorized
 
 
 def serve(engine: Engine) -> uvicorn.Server:
     """Answers in a thread of its own until the returned server's `should_exit` is set."""
     settings = engine.settings
-    key = _key(settings.secret())
+    key = engine_key(settings.secret())
     clock = settings.clock()
 
     async def answer(request: Request) -> Response:
@@ -55,38 +47,3 @@ def serve(engine: Engine) -> uvicorn.Server:
     while not server.started and time.monotonic() < deadline:
         time.sleep(0.02)
     return server
-
-
-class EngineClient:
-    """The api's way to the engine."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._http = httpx.Client(
-            base_url=f"http://127.0.0.1:{settings.engine_port}",
-            headers={HEADER: _key(settings.secret())},
-            timeout=30.0,
-        )
-
-    def ask(self, question: str, **arguments: Any) -> Any:
-        """The answer, as plain JSON values. Raises Unavailable where no engine answers, or the engine's own error."""
-        try:
-            response = self._http.post(f"/ask/{question}", content=msgspec.json.encode(arguments))
-        except httpx.TransportError as error:
-            raise Unavailable("The engine does not answer; start it with `onevoice serve`") from error
-        if response.status_code == 200:
-            return msgspec.json.decode(response.content)
-        raise _error(response)
-
-
-def _error(response: httpx.Response) -> OneVoiceError:
-    try:
-        body = response.json()
-    except ValueError:
-        return Unavailable(f"The engine failed with HTTP {response.status_code}; its log says why")
-    error = OneVoiceError(str(body.get("message", "")))
-    error.code, error.status = str(body.get("code", "error")), response.status_code
-    return error
-
-
-def _key(secret: bytes) -> str:
-    return hmac.new(secret, b"engine", sha256).hexdigest()

@@ -1,8 +1,8 @@
 """Last touch: which message an order is put down to. One rule, named wherever its result is shown.
 
-An order belongs to the last message, within `WINDOW` before it, that its customer opened or clicked; a message on a channel
-that has no opens (SMS) counts from its delivery. An order belongs to one message at most. It says what came after what,
-not what caused what: for that, see experiments.py.
+An order belongs to the message that its customer, in person, last opened or clicked within `WINDOW` before it, be it for
+the first time or again; on a channel that has no opens (SMS) delivery is a touch too. An order belongs to one message at
+most. It says what came after what, not what caused what: for that, see experiments.py.
 """
 
 from datetime import timedelta
@@ -11,25 +11,20 @@ import ibis
 import ibis.expr.types as ir
 
 from onevoice.catalog.facts import ORDERS
-from onevoice.delivery.facts import MESSAGES
+from onevoice.delivery.facts import MESSAGE_EVENTS, MESSAGES
+from onevoice.delivery.statuses import PERSONAL
 from onevoice.warehouse import Warehouse
 
 WINDOW = timedelta(days=7)
 """How long after the touch an order counts."""
 
 WITHOUT_OPENS = ("sms",)
-"""Channels on which reading leaves no trace; there delivery is the touch."""
+"""Channels on which reading leaves no trace; there delivery is a touch."""
 
 
 def last_touch(warehouse: Warehouse, window: timedelta = WINDOW) -> ir.Table:
     """source_id, order_id, revenue, ordered_at, message_id, journey, channel of every order put down to a message."""
-    messages, orders = warehouse.table(MESSAGES), warehouse.table(ORDERS)
-    read = ibis.coalesce(messages.opened_at, messages.clicked_at)
-    touch = ibis.ifelse(messages.channel.isin(list(WITHOUT_OPENS)), ibis.coalesce(messages.delivered_at, read), read)
-    touches = messages.mutate(touched_at=touch)
-    touches = touches.filter(touches.touched_at.notnull()).select(
-        "message_id", "journey", message_channel="channel", toucher="customer_id", touched_at="touched_at"
-    )
+    touches, orders = _touches(warehouse), warehouse.table(ORDERS)
     pairs = orders.select("source_id", "order_id", "revenue", "ordered_at", "customer_id").join(
         touches, orders.customer_id == touches.toucher
     )
@@ -44,4 +39,19 @@ def last_touch(warehouse: Warehouse, window: timedelta = WINDOW) -> ir.Table:
     )
     return ranked.filter(ranked["rank"] == 0).select(
         "source_id", "order_id", "revenue", "ordered_at", "message_id", "journey", channel=ranked.message_channel
+    )
+
+
+def _touches(warehouse: Warehouse) -> ir.Table:
+    """toucher (a customer), touched_at, message_id, journey, message_channel: what people did with messages."""
+    news, messages = warehouse.table(MESSAGE_EVENTS), warehouse.table(MESSAGES)
+    heard = news.filter(news.news.isin([*PERSONAL, "delivered"])).select("message_id", "news", "occurred_at", "machine")
+    rows = heard.join(
+        messages.select("message_id", "journey", "channel", "customer_id", "delivered_at"),
+        "message_id",
+    )
+    in_person = rows.news.isin(PERSONAL) & ~rows.machine
+    arrived = (rows.news == "delivered") & rows.channel.isin(WITHOUT_OPENS) & rows.delivered_at.notnull()
+    return rows.filter(in_person | arrived).select(
+        "message_id", "journey", message_channel="channel", toucher="customer_id", touched_at="occurred_at"
     )

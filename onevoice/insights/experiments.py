@@ -1,19 +1,20 @@
 """What a journey caused: everybody who was to be contacted against the hold-out who was not, whatever became of each.
 
-Intention to treat: a treated person who could not be reached counts as treated. The share who ordered within the horizon
-after entering is compared by the difference of two proportions with Newcombe's hybrid score interval (Newcombe 1998,
-Statistics in Medicine 17:873-890, method 10); revenue per head by Welch's interval.
+Intention to treat: a treated person who could not be reached counts as treated. The share who ordered within the
+horizon after entering is compared by the difference of two proportions with Newcombe's hybrid score interval (Newcombe
+1998, Statistics in Medicine 17:873-890, method 10); revenue per head by Welch's interval.
 """
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from math import sqrt
+from statistics import NormalDist
 from typing import Any
 
 import ibis
 import ibis.expr.types as ir
-from scipy import stats
+from scipy.special import stdtrit
 
 from onevoice.catalog.facts import ORDERS
 from onevoice.delivery.facts import MESSAGES
@@ -113,7 +114,7 @@ def newcombe(converted_1: int, n_1: int, converted_2: int, n_2: int) -> Interval
 
 def _wilson(converted: int, n: int) -> tuple[float, float, float]:
     """A proportion with Wilson's score interval."""
-    z = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
+    z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
     p = converted / n
     middle = p + z * z / (2 * n)
     spread = z * sqrt(p * (1 - p) / n + z * z / (4 * n * n))
@@ -130,7 +131,7 @@ def welch(first: Arm, second: Arm) -> Interval | None:
     if one + two == 0:
         return Interval(difference, difference, difference)
     freedom = (one + two) ** 2 / (one**2 / (first.n - 1) + two**2 / (second.n - 1))
-    reach = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * sqrt(one + two)
+    reach = float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) * sqrt(one + two)
     return Interval(difference, difference - reach, difference + reach)
 
 

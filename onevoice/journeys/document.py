@@ -1,4 +1,4 @@
-"""A journey as a document: what a marketer writes in YAML, checked, and flattened into the positions the tick moves along."""
+"""A journey as a document: what a marketer writes in YAML, checked, and flattened into the tick's positions."""
 
 import re
 from dataclasses import dataclass

@@ -33,7 +33,7 @@ DECISIONS = Facts(
         "customer_id": "!int64",
         "decided_at": "!timestamp(6)",
         "outcome": "!string",  # send, skip, defer
-        "reason": "!string",  # allowed, no_consent, suppressed, unreachable, over_cap, quiet_hours, holdout, already_reached, ...
+        "reason": "!string",  # allowed, holdout, goal, or a rule of policy.py
         "message_id": "string",  # of the message planned, where the outcome is send
         "seen": "!string",  # JSON: the values the rules saw
     },

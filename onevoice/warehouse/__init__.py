@@ -20,6 +20,9 @@ from onevoice.kernel.errors import ConfigurationError
 
 MONEY = "decimal(18, 4)"
 
+REMEMBERED = 1_000
+"""Compiled expressions a connection remembers."""
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -49,6 +52,7 @@ class Warehouse:
     def __init__(self, backend: ibis.BaseBackend) -> None:
         self.backend = backend
         self.is_duckdb = backend.name == "duckdb"
+        self._compiled: dict[ops.Node, str] = {}
 
     # -- reading
 
@@ -57,8 +61,14 @@ class Warehouse:
         return _expression(facts.schema, facts.name)
 
     def compiled(self, expression: ir.Expr) -> str:
-        """The expression as SQL of this store. Costs milliseconds: compile once, run often."""
-        return str(self.backend.compile(expression))
+        """The expression as SQL of this store. Compiling costs milliseconds, so what was compiled is remembered."""
+        node = expression.op()
+        found = self._compiled.get(node)
+        if found is None:
+            if len(self._compiled) >= REMEMBERED:
+                self._compiled.clear()  # expressions that hold an instant do not come again
+            found = self._compiled[node] = str(self.backend.compile(expression))
+        return found
 
     def read(self, expression: ir.Table) -> pa.Table:
         """The expression's rows as an Arrow table."""

@@ -7,13 +7,11 @@ import msgspec
 import pytest
 from sqlalchemy import Engine
 
-from onevoice.database import inbox
-from onevoice.database.inbox import Entry
 from onevoice.events import sources
 from onevoice.events.importing import BadRow, ImportReport, import_file
 from onevoice.events.sources import Source
 from onevoice.kernel.errors import Conflict, InvalidInput
-from tests.conftest import NOW
+from tests.conftest import NOW, entries_in
 
 ORDERS = """Receipt,Date,Card,SKU,Qty,Amount,store,note
 b1,2026-01-02 10:00:00,900,p1,2,2.50,316,x
@@ -35,11 +33,6 @@ def load(db: Engine, source: Source, kind: str, file: Path, mapping: dict[str, s
     return import_file(db, kind, source, file, mapping, NOW)
 
 
-def taken(db: Engine) -> list[Entry]:
-    with db.connect() as connection:
-        return [entry for *_, entry in inbox.read(connection, (0, 0), 1000)]
-
-
 def test_lines_become_orders_and_bad_rows_are_named(db: Engine, till: Source, tmp_path: Path) -> None:
     file = tmp_path / "till.csv"
     file.write_text(ORDERS)
@@ -50,7 +43,7 @@ def test_lines_become_orders_and_bad_rows_are_named(db: Engine, till: Source, tm
         BadRow(4, "identifier", "no identifier"),
         BadRow(5, "Qty", "not a number: one"),
     ]
-    first, second = [msgspec.json.decode(entry.payload) for entry in taken(db)]
+    first, second = [msgspec.json.decode(entry.payload) for entry in entries_in(db)]
     assert first["call"]["properties"]["products"] == [
         {"product_id": "p1", "quantity": 2.0, "revenue": 2.5, "discount": 0.0},
         {"product_id": "p2", "quantity": 1.0, "revenue": 0.3, "discount": 0.0},
@@ -67,7 +60,7 @@ def test_a_file_imported_twice_gives_the_same_ids(db: Engine, till: Source, tmp_
     for _ in range(2):
         load(db, till, "orders", orders)
         load(db, till, "customers", people)
-    ids = [msgspec.json.decode(entry.payload)["message_id"] for entry in taken(db)]
+    ids = [msgspec.json.decode(entry.payload)["message_id"] for entry in entries_in(db)]
     assert len(ids) == 8 and len(set(ids)) == 4
 
 
@@ -79,7 +72,7 @@ def test_parquet_and_json_lines_read_as_csv_does(db: Engine, till: Source, tmp_p
         store.execute(f"COPY (SELECT * FROM read_csv('{csv}', all_varchar = true)) TO '{lines}' (FORMAT json)")
     for file in (csv, parquet, lines):
         assert load(db, till, "events", file).entries == 1
-    payloads = {entry.payload for entry in taken(db)}
+    payloads = {entry.payload for entry in entries_in(db)}
     assert len(payloads) == 1
     assert msgspec.json.decode(payloads.pop())["call"]["properties"] == {"colour": "red"}
 
@@ -88,7 +81,7 @@ def test_products_and_a_mapping_by_name(db: Engine, till: Source, tmp_path: Path
     file = tmp_path / "p.csv"
     file.write_text("artikel,bezeichnung\n1,Brot\n")
     load(db, till, "products", file, {"product_id": "artikel", "name": "bezeichnung"})
-    product = msgspec.json.decode(taken(db)[0].payload)
+    product = msgspec.json.decode(entries_in(db)[0].payload)
     assert (product["product_id"], product["name"]) == ("1", "Brot")
 
 

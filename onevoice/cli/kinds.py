@@ -1,0 +1,20 @@
+"""What can be chosen on the command line."""
+
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What a process does."""
+
+    API = "api"
+    ENGINE = "engine"
+    DELIVER = "deliver"
+
+
+class ImportKind(StrEnum):
+    """What a file to import holds."""
+
+    CUSTOMERS = "customers"
+    ORDERS = "orders"
+    PRODUCTS = "products"
+    EVENTS = "events"
