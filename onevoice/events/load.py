@@ -120,10 +120,7 @@ def _take(batch: Batch, event_id: str, entry: Entry, event: EventEntry, source_k
         properties = _traits_of(call, context)
         if event.type == "identify":
             for name, value in _mapping.decode(properties).items():
-                raw = bytes(value)
-                batch.traits.append(
-                    (primary.id, primary.id, snake(name), None if raw == b"null" else raw.decode(), at, event_id)
-                )
+                batch.traits.append((primary.id, primary.id, snake(name), _trait(bytes(value)), at, event_id))
     name = (call.event if event.type == "track" else call.name) or ""
     batch.events.append(
         (
@@ -165,6 +162,13 @@ def _link(event_id: str, entry: Entry, event: EventEntry, left: Identifier, righ
 
 def _traits_of(call: Call, context: Context | None) -> msgspec.Raw:
     return _given(call.traits) or (_given(context.traits) if context else None) or _empty
+
+
+def _trait(raw: bytes) -> str | None:
+    """A trait's JSON, its letters unescaped, so that one text has one spelling; None: the trait is deleted."""
+    if b"\\" in raw:
+        raw = msgspec.json.encode(msgspec.json.decode(raw))
+    return None if raw == b"null" else raw.decode()
 
 
 def _given(value: msgspec.Raw | msgspec.UnsetType) -> msgspec.Raw | None:

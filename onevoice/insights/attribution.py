@@ -1,8 +1,8 @@
 """Last touch: which message an order is put down to. One rule, named wherever its result is shown.
 
-An order belongs to the message that its customer, in person, last opened or clicked within `WINDOW` before it, be it for
-the first time or again; on a channel that has no opens (SMS) delivery is a touch too. An order belongs to one message at
-most. It says what came after what, not what caused what: for that, see experiments.py.
+An order belongs to the message that its customer, in person, last opened or clicked within `WINDOW` before it, be it
+for the first time or again; on a channel that has no opens (SMS) delivery is a touch too. An order belongs to one
+message at most. It says what came after what, not what caused what: for that, see experiments.py.
 """
 
 from datetime import timedelta

@@ -5,7 +5,7 @@ horizon after entering is compared by the difference of two proportions with New
 1998, Statistics in Medicine 17:873-890, method 10); revenue per head by Welch's interval.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from math import sqrt
@@ -57,7 +57,8 @@ class Arm:
 def lift(warehouse: Warehouse, journey: str, now: datetime, horizon: timedelta = HORIZON) -> dict[str, Any]:
     """Both arms; `lift` as difference of conversion, `revenue_lift` per head; None where an arm is too small.
 
-    The horizon of those who entered lately may reach beyond `now`; `complete` is the share for whom it is over.
+    `relative_lift` is the difference over the hold-out's conversion; None where nobody of the hold-out ordered. The
+    horizon of those who entered lately may reach beyond `now`; `complete` is the share for whom it is over.
     """
     people = outcomes(warehouse, journey, horizon)
     over = people.entered_at <= ibis.timestamp(naive(now - horizon))
@@ -79,9 +80,10 @@ def lift(warehouse: Warehouse, journey: str, now: datetime, horizon: timedelta =
         "treated": {**asdict(treated), "conversion": treated.conversion},
         "holdout": {**asdict(holdout), "conversion": holdout.conversion},
         "lift": asdict(difference) if difference else None,
+        "relative_lift": difference.value / holdout.conversion if difference and holdout.conversion else None,
         "revenue_lift": asdict(money) if money else None,
         "horizon_days": horizon.days,
-        "complete": sum(row["complete"] for row in rows) / total if total else None,
+        "complete": sum(int(row["complete"]) for row in rows) / total if total else None,
     }
 
 
@@ -136,13 +138,20 @@ def welch(first: Arm, second: Arm) -> Interval | None:
 
 
 def cascade_saving(
-    warehouse: Warehouse, journey: str, channels: Sequence[str], topic: str, now: datetime
-) -> dict[str, float]:
+    warehouse: Warehouse,
+    journey: str,
+    channels: Sequence[str],
+    topic: str,
+    now: datetime,
+    prices: Mapping[str, float] | None = None,
+) -> dict[str, Any]:
     """What the cascade spent, against sending at once on every channel on which the same people could be contacted.
 
-    For each channel: the people for whom a later channel was not needed (they had reacted, or had ordered) would have
-    been sent to there as well, at that channel's average cost per message sent. Those whom a rule kept from a channel
-    cost nothing either way; people still waiting are not counted as saved.
+    For each channel, the people for whom it was not needed (they had reacted, or had ordered, before it was decided on
+    or while it was put off) and who have an address and consent there at `now` would have been sent to there as well,
+    at that channel's average cost per message sent, or at its price in `prices` where none was sent; `unpriced` names
+    the channels for which there is neither, and whose saving is therefore missing. Those whom a rule kept from a
+    channel cost nothing either way; people still waiting are not counted as saved.
     """
     messages, decisions = warehouse.table(MESSAGES), warehouse.table(DECISIONS)
     enrolments = warehouse.table(ENROLMENTS)
@@ -150,18 +159,29 @@ def cascade_saving(
     rows = warehouse.rows(mine.group_by("channel").aggregate(n=mine.accepted_at.count(), cost=mine.cost.sum()))
     spent = {row["channel"]: (row["n"], float(row["cost"] or 0)) for row in rows}
     ended = enrolments.filter(enrolments.journey == journey, enrolments.reason.isin(["reacted", "goal"]))
-    asked = decisions.filter(decisions.journey == journey, decisions.reason.notin(["already_reached", "goal"]))
-    saved = 0.0
+    asked = decisions.filter(
+        decisions.journey == journey,
+        decisions.outcome != "defer",
+        decisions.reason.notin(["already_reached", "goal"]),
+    )
+    saved, unpriced = 0.0, []
     for channel in channels:
         number, cost = spent.get(channel, (0, 0.0))
+        price = cost / number if number else (prices or {}).get(channel)
         spared = ended.anti_join(asked.filter(asked.channel == channel), "enrolment_id")
         contactable = members(All((Reachable(channel), Consent(channel, topic))), warehouse, now)
-        saved += warehouse.count(spared.semi_join(contactable, "customer_id")) * (cost / number if number else 0.0)
+        people = warehouse.count(spared.semi_join(contactable, "customer_id"))
+        if price is not None:
+            saved += people * price
+        elif people:
+            unpriced.append(channel)
     total = sum(cost for _, cost in spent.values())
-    return {"spent": total, "all_channels": total + saved, "saved": saved}
+    return {"spent": total, "all_channels": total + saved, "saved": saved, "unpriced": unpriced}
 
 
 def _arm(row: dict[str, Any] | None) -> Arm:
     if row is None:
         return Arm(0, 0, 0.0, 0.0)
-    return Arm(row["n"], int(row["converted"]), float(row["mean"]), float(row["variance"] or 0.0))
+    # Of one person there is no variance: null on one store, not a number on the other.
+    variance = float(row["variance"]) if row["n"] > 1 else 0.0
+    return Arm(row["n"], int(row["converted"]), float(row["mean"]), variance)

@@ -31,7 +31,7 @@ def overview(warehouse: Warehouse, start: datetime, end: datetime) -> dict[str, 
     - `repeat_purchase_rate`: buyers with two or more orders in the period / buyers with one or more
     - `new_customers`: buyers whose first order ever is in the period
     - `cac`: what messages cost in the period / new customers. That is all the marketing spend OneVoice knows of, so it
-      is no more than the share of messaging in the true figure; None without new customers
+      is no more than the share of messaging in the true figure; None without new customers, and `cac_reason` says so
     """
     orders = _within(warehouse.table(ORDERS), "ordered_at", start, end)
     lines = _within(warehouse.table(ORDER_LINES), "ordered_at", start, end)
@@ -52,6 +52,7 @@ def overview(warehouse: Warehouse, start: datetime, end: datetime) -> dict[str, 
         "new_customers": new,
         "message_cost": _money(cost),
         "cac": _ratio(cost or 0, new),
+        "cac_reason": "" if new else "Nobody bought for the first time in the period",
     }
 
 

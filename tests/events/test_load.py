@@ -103,3 +103,14 @@ def test_addresses_come_from_traits_and_impossible_ones_are_left_out(store: Ware
 def test_ids_that_stand_for_everybody_identify_nobody(store: Warehouse) -> None:
     take(store, *(entry(f"m{i}", event="A", userId="null", anonymousId=f"d{i}") for i in range(3)))
     assert store.count(store.table(IDENTIFIERS)) == 3
+
+
+def test_a_trait_is_the_same_however_its_letters_were_escaped(store: Warehouse) -> None:
+    traits = {"firstName": 'Nicolò "Nico"', "likes": ["caffè"]}
+    escaped = entry("m1", type="identify", userId="u1", traits=traits)
+    assert b"\\u00f2" in escaped.payload
+    payload = json.dumps(json.loads(escaped.payload) | {"message_id": "m2"}, ensure_ascii=False)
+    plain = Entry(1, Kind.EVENT, NOW, payload.replace('"u1"', '"u2"').encode())
+    take(store, escaped, plain)
+    assert {row["first_name"] for row in store.rows(store.table(PROFILES))} == {'Nicolò "Nico"'}
+    assert store.count(store.table(TRAITS).select("name", "value").distinct()) == 2

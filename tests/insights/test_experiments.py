@@ -1,4 +1,4 @@
-"""Lift: everybody counts in the arm they were dealt, and the intervals are the textbook's (statsmodels is the oracle)."""
+"""Lift: everybody counts in the arm they were dealt; the intervals are the textbook's (statsmodels is the oracle)."""
 
 from datetime import timedelta
 
@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from onevoice.insights.experiments import Arm, cascade_saving, lift, newcombe, welch
-from onevoice.journeys.facts import ENROLMENTS
-from onevoice.kernel.clock import naive
-from onevoice.warehouse import Warehouse
 from statsmodels.stats.proportion import confint_proportions_2indep
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
+
+from onevoice.delivery.facts import MESSAGES
+from onevoice.insights.experiments import Arm, cascade_saving, lift, newcombe, welch
+from onevoice.journeys.facts import ENROLMENTS
+from onevoice.journeys.tick import tick
+from onevoice.kernel.clock import naive
+from onevoice.warehouse import Warehouse
 from tests.conftest import NOW
 from tests.journeys.builders import add, customer, journey, order, react
 
@@ -71,7 +74,33 @@ def test_lift_counts_everybody_dealt_to_an_arm_and_only_orders_within_the_horizo
     expected = newcombe(6, 30, 1, 10)
     assert expected is not None and found["lift"]["value"] == pytest.approx(expected.value)
     assert found["treated"]["revenue_per_head"] == pytest.approx(70 / 30)
+    assert found["relative_lift"] == pytest.approx(6 / 30 / (1 / 10) - 1)
     assert found["complete"] == 1.0
+
+
+def test_an_arm_of_one_person_has_no_variance(store: Warehouse) -> None:
+    entered = naive(NOW - timedelta(days=20))
+    for number, arm in ((1, "treated"), (2, "holdout"), (3, "treated")):
+        add(
+            store,
+            ENROLMENTS,
+            enrolment_id=f"n{number}",
+            journey="win-back",
+            journey_version=1,
+            identifier_id=number,
+            customer_id=number,
+            arm=arm,
+            step="s",
+            state="done",
+            reason="",
+            entered_at=entered,
+            due_at=entered,
+            updated_at=entered,
+        )
+    order(store, 1, NOW - timedelta(days=15))
+    found = lift(store, "win-back", NOW)
+    assert found["holdout"]["revenue_variance"] == 0.0 and found["treated"]["revenue_variance"] == pytest.approx(50)
+    assert found["revenue_lift"] is None and found["relative_lift"] is None and found["lift"]["value"] == 0.5
 
 
 def test_a_journey_without_holdout_has_no_lift(store: Warehouse) -> None:
@@ -79,9 +108,6 @@ def test_a_journey_without_holdout_has_no_lift(store: Warehouse) -> None:
 
 
 def test_the_cascade_saves_the_channels_that_were_not_needed(duck: Warehouse) -> None:
-    from onevoice.delivery.facts import MESSAGES
-    from onevoice.journeys.tick import tick
-
     customer(duck, 1), customer(duck, 2, channels=("email", "sms"))
     tick(duck, [journey()], NOW)
     react(duck, 1, "email", "opened", NOW)
@@ -95,3 +121,19 @@ def test_the_cascade_saves_the_channels_that_were_not_needed(duck: Warehouse) ->
     assert found["spent"] == pytest.approx(0.07)
     assert found["saved"] == pytest.approx(0.05)
     assert found["all_channels"] == pytest.approx(0.12)
+    assert found["unpriced"] == ["push"]
+    priced = cascade_saving(duck, "win-back", ("email", "push", "sms"), "offers", NOW, {"push": 0.2, "sms": 9.0})
+    assert priced["saved"] == pytest.approx(0.25) and priced["unpriced"] == []
+
+
+def test_a_channel_put_off_over_night_and_then_not_needed_is_saved(duck: Warehouse) -> None:
+    customer(duck, 1), customer(duck, 2)
+    tick(duck, [journey()], NOW)
+    night, morning = NOW + timedelta(days=3, hours=12), NOW + timedelta(days=4)
+    tick(duck, [journey()], night)
+    react(duck, 1, "email", "opened", night + timedelta(hours=1))
+    tick(duck, [journey()], morning)
+    duck.execute(f"UPDATE {MESSAGES.name} SET accepted_at = planned_at, cost = 0.01")
+    found = cascade_saving(duck, "win-back", ("email", "push"), "offers", morning)
+    # E-mail to both; push to the second, and spared to the first, who opened while it was put off.
+    assert found["spent"] == pytest.approx(0.03) and found["saved"] == pytest.approx(0.01)

@@ -1,23 +1,27 @@
 """The figures equal plain Python's over the same facts, on both stores."""
 
 from collections import Counter
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from onevoice.delivery.facts import MESSAGES
+
+from onevoice.customers.facts import IDENTIFIERS, PROFILES
 from onevoice.insights import metrics
 from onevoice.insights.attribution import last_touch
+from onevoice.journeys.facts import DECISIONS
 from onevoice.kernel.clock import aware
 from onevoice.warehouse import Warehouse
+from tests.journeys.builders import add
 from tests.segments.shop import TODAY, Row, fill, make
 
 SHOP = make()
 
 
-def message(number: int, customer: int, channel: str, **moments: Any) -> Row:
-    """A message that cost a cent; moments are days before today."""
+def message(number: int, customer: int, channel: str, **moments: datetime) -> Row:
+    """A message that cost a cent, and when what happened to it."""
     row: Row = {
         "message_id": f"m{number}",
         "journey": "j",
@@ -36,38 +40,66 @@ def message(number: int, customer: int, channel: str, **moments: Any) -> Row:
         "status": "delivered",
         "cost": Decimal("0.01"),
     }
-    return row | {name: TODAY - timedelta(days=days) for name, days in moments.items()}
+    return row | moments
 
 
-def messages() -> list[Row]:
-    """For every order of the shop within reach: an e-mail opened before it, an SMS delivered nearer to it, or too far."""
-    rows = []
+def heard(message: Row, news: str, at: datetime, machine: bool = False) -> Row:
+    """News of a message."""
+    return {
+        "event_id": f"{message['message_id']}-{news}-{at}",
+        "message_id": message["message_id"],
+        "news": news,
+        "occurred_at": at,
+        "received_at": at,
+        "machine": machine,
+        "detail": "{}",
+    }
+
+
+def told() -> tuple[list[Row], list[Row]]:
+    """Messages and their news about the shop's orders: touched near, far, late, again, by machines, or bounced."""
+    messages, news = [], []
     for number, order in enumerate(SHOP.orders):
-        days = (TODAY - order["ordered_at"]) / timedelta(days=1)
-        customer = order["customer_id"]
-        rows.append(
-            message(3 * number, customer, "email", accepted_at=days + 6, opened_at=days + 5, clicked_at=days + 4)
-        )
+        customer, at = order["customer_id"], order["ordered_at"]
+
+        def ago(days: float, at: datetime = at) -> datetime:
+            return at - timedelta(days=days)  # type: ignore[no-any-return]
+
+        email = message(3 * number, customer, "email", accepted_at=ago(12), opened_at=ago(11))
+        messages.append(email)
+        news += [heard(email, "delivered", ago(12)), heard(email, "opened", ago(11))]
         if number % 2:
-            rows.append(message(3 * number + 1, customer, "sms", accepted_at=days + 3, delivered_at=days + 2))
+            news.append(heard(email, "clicked", ago(4)))  # again, after a week
+        news.append(heard(email, "opened", ago(0.5), machine=True))
+        if number % 4 < 3:
+            sms = message(3 * number + 1, customer, "sms", accepted_at=ago(3))
+            messages.append(sms | ({"delivered_at": ago(3)} if number % 4 else {}))
+            news.append(heard(sms, "delivered", ago(3)))  # every fourth bounced afterwards
+            if number % 4 == 2:
+                news.append(heard(sms, "clicked", ago(-1)))
         if number % 3 == 0:
-            rows.append(message(3 * number + 2, customer, "push", accepted_at=days + 9, opened_at=days + 8))
-    return rows
+            push = message(3 * number + 2, customer, "push", accepted_at=ago(9), opened_at=ago(7))
+            messages.append(push)
+            news.append(heard(push, "opened", ago(7)))
+    return messages, news
 
 
-def touched(rows: list[Row]) -> dict[str, str]:
+MESSAGE_ROWS, NEWS_ROWS = told()
+
+
+def touched() -> dict[str, str]:
     """Order → message by the rule in attribution.py, in plain Python."""
+    by_id = {row["message_id"]: row for row in MESSAGE_ROWS}
     found = {}
     for order in SHOP.orders:
         near = []
-        for row in rows:
-            at = row.get("delivered_at") or row.get("opened_at") if row["channel"] == "sms" else row.get("opened_at")
-            gap = order["ordered_at"] - at if at else None
-            if (
-                row["customer_id"] == order["customer_id"]
-                and gap is not None
-                and timedelta() <= gap <= timedelta(days=7)
-            ):
+        for row in NEWS_ROWS:
+            message = by_id[row["message_id"]]
+            personal = row["news"] in ("opened", "clicked") and not row["machine"]
+            arrived = row["news"] == "delivered" and message["channel"] == "sms" and message.get("delivered_at")
+            gap = order["ordered_at"] - row["occurred_at"]
+            mine = message["customer_id"] == order["customer_id"]
+            if mine and (personal or arrived) and timedelta() <= gap <= timedelta(days=7):
                 near.append((gap, row["message_id"]))
         if near:
             found[order["order_id"]] = min(near)[1]
@@ -76,9 +108,7 @@ def touched(rows: list[Row]) -> dict[str, str]:
 
 @pytest.fixture
 def shop(store: Warehouse) -> Warehouse:
-    fill(store, SHOP)
-    rows = messages()
-    store.append(MESSAGES, MESSAGES.arrow({name: [row.get(name) for row in rows] for name in MESSAGES.columns}))
+    fill(store, replace(SHOP, messages=MESSAGE_ROWS, news=NEWS_ROWS))
     return store
 
 
@@ -98,31 +128,33 @@ def test_the_overview_equals_plain_python(shop: Warehouse) -> None:
     assert found["aov"] == pytest.approx(found["sales"] / len(inside))
     assert found["repeat_purchase_rate"] == pytest.approx(sum(n > 1 for n in buyers.values()) / len(buyers))
     assert found["new_customers"] == new
-    assert found["cac"] == pytest.approx(len(messages()) * 0.01 / new)
+    assert found["cac"] == pytest.approx(len(MESSAGE_ROWS) * 0.01 / new)
 
 
 def test_a_rate_without_a_denominator_is_none(store: Warehouse) -> None:
     found = metrics.overview(store, *metrics.ALWAYS)
     assert found["orders"] == 0 and found["sales"] == 0
     assert found["aov"] is None and found["repeat_purchase_rate"] is None and found["cac"] is None
+    assert found["cac_reason"] == "Nobody bought for the first time in the period"
 
 
 def test_an_order_belongs_to_the_last_touch_within_the_window_and_to_no_other(shop: Warehouse) -> None:
-    found = {row["order_id"]: row["message_id"] for row in shop.rows(last_touch(shop))}
-    assert found == touched(messages())
-    assert {shop_id for shop_id in found.values()} & {
-        row["message_id"] for row in messages() if row["channel"] == "sms"
-    }
+    found = [(row["order_id"], row["message_id"]) for row in shop.rows(last_touch(shop))]
+    assert len(found) == len(dict(found))
+    assert dict(found) == touched()
+    channels = {row["message_id"]: row["channel"] for row in MESSAGE_ROWS}
+    assert {channels[message] for _, message in found} == {"email", "push", "sms"}
+    assert len(found) < len(SHOP.orders)
 
 
 def test_channels_add_up_to_the_messages_and_the_orders_they_earned(shop: Warehouse) -> None:
-    rows, owner = messages(), touched(messages())
-    by_id = {row["message_id"]: row["channel"] for row in rows}
+    owner = touched()
+    by_id = {row["message_id"]: row["channel"] for row in MESSAGE_ROWS}
     revenue = {order["order_id"]: order["revenue"] for order in SHOP.orders}
     found = metrics.channels(shop, *metrics.ALWAYS, journey="j")
     assert set(found) == {"email", "push", "sms"}
     for channel, figures in found.items():
-        mine = [row for row in rows if row["channel"] == channel]
+        mine = [row for row in MESSAGE_ROWS if row["channel"] == channel]
         orders = [order for order, owned in owner.items() if by_id[owned] == channel]
         assert figures["planned"] == len(mine)
         assert figures["sent"] == sum("accepted_at" in row for row in mine)
@@ -132,3 +164,37 @@ def test_channels_add_up_to_the_messages_and_the_orders_they_earned(shop: Wareho
         assert figures["cost"] == pytest.approx(len(mine) * 0.01)
         assert figures["cpa"] == (pytest.approx(figures["cost"] / len(orders)) if orders else None)
     assert metrics.channels(shop, *metrics.ALWAYS, journey="another") == {}
+
+
+def test_decisions_and_identities_are_counted(store: Warehouse) -> None:
+    for number, reason in enumerate(("allowed", "no_consent", "allowed", "holdout")):
+        add(
+            store,
+            DECISIONS,
+            decision_id=f"d{number}",
+            enrolment_id="n",
+            journey="j" if number else "k",
+            step="s",
+            channel="email",
+            identifier_id=1,
+            customer_id=1,
+            decided_at=TODAY,
+            outcome="skip",
+            reason=reason,
+            seen="{}",
+        )
+    assert list(metrics.decisions(store).items()) == [("allowed", 2), ("holdout", 1), ("no_consent", 1)]
+    assert metrics.decisions(store, "j") == {"allowed": 1, "holdout": 1, "no_consent": 1}
+    for number, (namespace, customer) in enumerate((("user_id", 1), ("anonymous_id", 1), ("anonymous_id", 3))):
+        identifier = {"identifier_id": number, "namespace": namespace, "value": "v", "customer_id": customer}
+        add(store, IDENTIFIERS, **identifier, first_seen_at=TODAY, revision=1)
+    for customer in (1, 3):
+        add(store, PROFILES, customer_id=customer, locale="en", time_zone="UTC", traits="{}", first_seen_at=TODAY)
+    assert metrics.identities(store) == {
+        "customers": 2,
+        "known": 1,
+        "identifiers": 3,
+        "by_namespace": {"anonymous_id": 2, "user_id": 1},
+        "links": 0,
+        "unified": 1,
+    }
