@@ -13,7 +13,7 @@ ENROLMENTS = Facts(
         "arm": "!string",  # treated, holdout
         "step": "!string",  # the step's id; for a cascade `cascade/0`, `cascade/1`, ...
         "state": "!string",  # active, done, exited
-        "reason": "!string",  # why it ended: completed, reacted, goal, holdout, left; empty while active
+        "reason": "!string",  # completed, reacted, goal, holdout, merged, step_removed; empty while active
         "entered_at": "!timestamp(6)",
         "due_at": "!timestamp(6)",
         "updated_at": "!timestamp(6)",
@@ -33,7 +33,7 @@ DECISIONS = Facts(
         "customer_id": "!int64",
         "decided_at": "!timestamp(6)",
         "outcome": "!string",  # send, skip, defer
-        "reason": "!string",  # allowed, holdout, goal, or a rule of policy.py
+        "reason": "!string",  # allowed, holdout, goal, merged, step_removed, or a rule of policy.py
         "message_id": "string",  # of the message planned, where the outcome is send
         "seen": "!string",  # JSON: the values the rules saw
     },

@@ -13,7 +13,7 @@ Who passes is `allowed`. Every decision keeps what the rules saw. A worker asks 
 """
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import ibis
@@ -34,18 +34,29 @@ ALL = "*"
 
 
 def decide(
-    warehouse: Warehouse, candidates: ir.Table, channel: str, topic: str, policy: Policy, now: datetime
+    warehouse: Warehouse,
+    candidates: ir.Table,
+    reactions: ir.Table | None,
+    channel: str,
+    topic: str,
+    policy: Policy,
+    now: datetime,
 ) -> ir.Table:
-    """Candidates (with customer_id and `reacted`), and for each outcome, reason, address, locale and what was seen.
+    """Candidates (with enrolment_id and customer_id), and for each outcome, reason, address, locale and what was seen.
 
-    What was seen (`SEEN`) is kept as columns, because most of a tick does not need it as text: see `seen`.
-    `outcome` is send, skip or defer. Every candidate comes out exactly once.
+    `reactions` holds the enrolment_id of those who have reacted, each once. What was seen (`SEEN`) is kept as columns,
+    because most of a tick does not need it as text: see `seen`. `outcome` is send, skip or defer. Every candidate comes
+    out exactly once.
     """
-    customers = candidates.select("customer_id").distinct()
-    rows = candidates
+    customers = candidates.select("customer_id")
+    rows = candidates.mutate(reacted=ibis.literal(False))
+    if reactions is not None:
+        known = reactions.mutate(found=ibis.literal(True))
+        rows = candidates.left_join(known, "enrolment_id").drop("enrolment_id_right")
+        rows = rows.mutate(reacted=rows.found.notnull()).drop("found")
     for facts in (
         _reach(warehouse, channel),
-        _consent(warehouse, channel, topic),
+        _consent(warehouse, customers, channel, topic),
         _contacts(warehouse, customers, policy, now),
         _profiles(warehouse, policy, now),
     ):
@@ -75,10 +86,11 @@ def _reach(warehouse: Warehouse, channel: str) -> ir.Table:
     return here.left_join(listed, "address_hash").select("customer_id", "address", "suppressed_as")
 
 
-def _consent(warehouse: Warehouse, channel: str, topic: str) -> ir.Table:
+def _consent(warehouse: Warehouse, customers: ir.Table, channel: str, topic: str) -> ir.Table:
     """When each customer last granted and last refused, over all their identifiers; at one instant a refusal wins."""
     consents = warehouse.table(CONSENTS)
     here = consents.filter(consents.channel.isin([channel, ALL]), consents.topic.isin([topic, ALL]))
+    here = here.semi_join(customers, "customer_id")
     return here.group_by("customer_id").aggregate(
         granted_at=here.occurred_at.max(where=here.state == "granted"),
         refused_at=here.occurred_at.max(where=here.state != "granted"),
@@ -96,18 +108,22 @@ def _contacts(warehouse: Warehouse, customers: ir.Table, policy: Policy, now: da
 
 
 def _profiles(warehouse: Warehouse, policy: Policy, now: datetime) -> ir.Table:
-    """Each customer's locale, and until when it is quiet where they live (null: it is not)."""
+    """Each customer's locale, the time zone they count to, and until when it is quiet there (null: it is not)."""
     profiles = warehouse.table(PROFILES).select("customer_id", "locale", "time_zone")
     names = warehouse.read(profiles.select("time_zone").distinct())["time_zone"].to_pylist()
     zones = warehouse.stage("zones", _zones(names, policy, now))
-    return profiles.left_join(zones, "time_zone").select("customer_id", "locale", "time_zone", "quiet_until")
+    return profiles.join(zones, profiles.time_zone == zones.name).select(
+        "customer_id", "locale", zones.time_zone, "quiet_until"
+    )
 
 
 def _zones(names: Iterable[str], policy: Policy, now: datetime) -> pa.Table:
+    """One row per zone, not per customer: its name in the profiles, what it counts as, until when it is quiet."""
     until = {name: quiet_until(name, policy, now) for name in sorted(set(names))}
     return pa.table(
         {
-            "time_zone": pa.array(list(until), pa.string()),
+            "name": pa.array(list(until), pa.string()),
+            "time_zone": pa.array([str(_zone(name)) for name in until], pa.string()),
             "quiet_until": pa.array([naive(at) if at else None for at in until.values()], pa.timestamp("us")),
         }
     )
@@ -116,20 +132,28 @@ def _zones(names: Iterable[str], policy: Policy, now: datetime) -> pa.Table:
 def quiet_until(zone: str, policy: Policy, now: datetime) -> datetime | None:
     """When the quiet hours that hold at `now` in the zone are over, in UTC; None where they do not hold.
 
-    A zone that nobody knows counts as UTC. The end is a time on the wall there, whatever the clocks do that night.
+    A zone that nobody knows counts as UTC. The end is a time on the wall there, whatever the clocks do that night:
+    the second one where the wall shows it twice and the first is over, the hour after where it is skipped.
     """
     if policy.quiet_hours is None:
         return None
     start, end = clock_time(policy.quiet_hours.start), clock_time(policy.quiet_hours.end)
-    try:
-        there = now.astimezone(ZoneInfo(zone))
-    except (ZoneInfoNotFoundError, ValueError):
-        there = now.astimezone(UTC)
+    there = now.astimezone(_zone(zone))
     wall = there.time()
     if not _within(wall, start, end):
         return None
     day = there.date() + timedelta(days=1) if start > end and wall >= start else there.date()
-    return datetime.combine(day, end, there.tzinfo).astimezone(UTC)
+    until = datetime.combine(day, end, there.tzinfo)
+    if until.astimezone(UTC) <= now:
+        until = until.replace(fold=1)
+    return until.astimezone(UTC)
+
+
+def _zone(name: str) -> tzinfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: the name of a folder, or too long for a file
+        return UTC
 
 
 def _within(wall: time, start: time, end: time) -> bool:
@@ -139,7 +163,7 @@ def _within(wall: time, start: time, end: time) -> bool:
 def seen(rows: ir.Table, policy: Policy) -> ir.StringValue:
     """What the rules saw (the columns `SEEN`), as JSON text."""
     consent = ibis.cases((rows.granted, "granted"), (rows.refused_at.notnull(), "refused"), else_="none")
-    text = (
+    return (
         ibis.literal('{"address":')
         + ibis.ifelse(rows.address.notnull(), "true", "false")
         + ibis.literal(',"suppressed":"')
@@ -149,9 +173,8 @@ def seen(rows: ir.Table, policy: Policy) -> ir.StringValue:
         + ibis.literal('","messages_in_window":')
         + rows.contacts.cast("string")
         + ibis.literal(f',"cap":{policy.cap.messages if policy.cap else "null"},"time_zone":"')
-        + ibis.coalesce(rows.time_zone, "UTC").replace('"', "").replace("\\", "")
+        + ibis.coalesce(rows.time_zone, "UTC")
         + ibis.literal('","quiet_until":"')
         + ibis.coalesce(rows.quiet_until.strftime("%Y-%m-%d %H:%M"), "")
         + ibis.literal('"}')
     )
-    return text

@@ -1,4 +1,4 @@
-"""Journeys saved and found: every change is a new version, none is ever overwritten."""
+"""Journeys saved and found: every change of the document is a new version, none is ever overwritten."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
 
-from onevoice.journeys.document import Document, parse, written
+from onevoice.journeys.document import Document, Status, parse, written
 from onevoice.journeys.models import journey as table
 from onevoice.kernel.errors import NotFound
 
@@ -30,20 +30,29 @@ class SavedJourney:
 def save(connection: Connection, document: dict[str, Any], now: datetime) -> tuple[int, bool]:
     """Saves a document as a new version if it differs from the newest; returns (version, changed).
 
-    Raises InvalidInput naming the place in the document.
+    A document that names no status leaves the journey in the one it has. Raises InvalidInput naming the place.
     """
     journey = parse(document)
     definition = written(journey)
     newest = connection.execute(_newest(journey.name)).one_or_none()
-    if newest is not None and newest.definition == definition:
+    status = journey.status or (newest.status if newest is not None else "draft")
+    if newest is not None and (newest.definition, newest.status) == (definition, status):
         return newest.version, False
     version = newest.version + 1 if newest is not None else 1
     connection.execute(
-        table.insert().values(
-            name=journey.name, version=version, definition=definition, status=journey.status, saved_at=now
-        )
+        table.insert().values(name=journey.name, version=version, definition=definition, status=status, saved_at=now)
     )
     return version, True
+
+
+def launch(connection: Connection, name: str) -> None:
+    """Lets the next tick move the journey. Raises NotFound."""
+    _set_status(connection, name, "live")
+
+
+def pause(connection: Connection, name: str) -> None:
+    """Lets everybody stand where they are until it is launched again. Raises NotFound."""
+    _set_status(connection, name, "paused")
 
 
 def get(connection: Connection, name: str) -> SavedJourney:
@@ -68,6 +77,12 @@ def all_journeys(connection: Connection) -> list[SavedJourney]:
 def live(connection: Connection) -> list[SavedJourney]:
     """Those whose newest version is live: what a tick moves."""
     return [journey for journey in all_journeys(connection) if journey.status == "live"]
+
+
+def _set_status(connection: Connection, name: str, status: Status) -> None:
+    found = get(connection, name)
+    which = (table.c.name == name) & (table.c.version == found.version)
+    connection.execute(table.update().where(which).values(status=status))
 
 
 def _newest(name: str) -> Any:

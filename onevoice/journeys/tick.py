@@ -6,7 +6,7 @@ has not been, and a second one at the same time finds nobody due.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import ibis
 import ibis.expr.types as ir
@@ -22,6 +22,8 @@ from onevoice.kernel.clock import naive
 from onevoice.kernel.ids import identifier_id
 from onevoice.segments.facts import SEGMENT_MEMBERS
 from onevoice.warehouse import Warehouse
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 PRIME = 2_147_483_647
 """2^31 - 1: the arm's hash multiplies by the journey's salt modulo this prime."""
@@ -56,10 +58,14 @@ def tick(warehouse: Warehouse, journeys: Sequence[SavedJourney], now: datetime) 
     messages = warehouse.table(MESSAGES)
     with warehouse.transaction():
         last = warehouse.rows(messages.aggregate(tick=messages.tick.max()))[0]["tick"] or 0
+        # Told by the clock, so that no number comes again after messages were erased or the warehouse was restored.
+        number = max(last + 1, (now - EPOCH) // timedelta(microseconds=1))
         for saved in journeys:
             document = saved.document
-            journey = _Journey(saved.version, document, plan(document), now, last + 1)
+            journey = _Journey(saved.version, document, plan(document), now, number)
             report.entered[saved.name] = _enter(warehouse, journey)
+            _leave_by_merge(warehouse, journey)
+            _leave_by_edit(warehouse, journey)
             if document.goal:
                 _leave_by_goal(warehouse, journey, document.goal.event)
             report.planned[saved.name] = _move(warehouse, journey)
@@ -93,7 +99,7 @@ def _enter(warehouse: Warehouse, journey: _Journey) -> int:
         state=ibis.ifelse(held, "done", "active"),
         reason=ibis.ifelse(held, "holdout", ""),
         entered_at=now,
-        due_at=now + ibis.interval(seconds=int(journey.plan.delay.total_seconds())),
+        due_at=_later(now, journey.plan.positions[0].delay),
         updated_at=now,
     )
     entered = warehouse.stage("entered", new)
@@ -112,11 +118,36 @@ def _leave_by_goal(warehouse: Warehouse, journey: _Journey, event: str) -> None:
     if facts is EVENTS:
         did = did.filter(did.name == event)
     last = did.semi_join(active, "customer_id").group_by("customer_id").aggregate(done_at=did[moment].max())
-    reached = active.join(last, "customer_id").filter(lambda row: row.done_at > row.entered_at)
-    reached = warehouse.stage("reached_goal", reached.select(*ENROLMENTS.columns))
-    if warehouse.count(reached):
-        _record(warehouse, journey, reached, "goal")
-        ended = reached.mutate(state=ibis.literal("exited"), reason=ibis.literal("goal"), updated_at=journey.at)
+    _end(warehouse, journey, active.join(last, "customer_id").filter(lambda row: row.done_at > row.entered_at), "goal")
+
+
+def _leave_by_merge(warehouse: Warehouse, journey: _Journey) -> None:
+    """Of customers who entered as several and turned out to be one, a single enrolment goes on: if one of them is in
+    the hold-out, that; else the oldest."""
+    enrolments = warehouse.table(ENROLMENTS)
+    mine = enrolments.filter(enrolments.journey == journey.document.name)
+    # Each entered as its own customer, so of two that are now one, one at least has changed its customer.
+    merged = mine.filter(mine.identifier_id != mine.customer_id).select("customer_id").distinct()
+    rivals = mine.semi_join(merged, "customer_id")
+    first = (rivals.arm != "holdout").cast("int8")
+    rank = ibis.row_number().over(group_by="customer_id", order_by=[first, rivals.entered_at, rivals.enrolment_id])
+    ranked = rivals.mutate(rank=rank)
+    _end(warehouse, journey, ranked.filter(ranked.rank > 0, ranked.state == "active"), "merged")
+
+
+def _leave_by_edit(warehouse: Warehouse, journey: _Journey) -> None:
+    """Whoever stands at a position that a newer version has no more is out."""
+    active = _active(warehouse, journey)
+    there = [position.key for position in journey.plan.positions]
+    _end(warehouse, journey, active.filter(active.step.notin(there)), "step_removed")
+
+
+def _end(warehouse: Warehouse, journey: _Journey, leaving: ir.Table, reason: str) -> None:
+    """Takes enrolments out of the journey before its end, and keeps why."""
+    leaving = warehouse.stage("leaving", leaving.select(*ENROLMENTS.columns))
+    if warehouse.count(leaving):
+        _record(warehouse, journey, leaving, reason)
+        ended = leaving.mutate(state=ibis.literal("exited"), reason=ibis.literal(reason), updated_at=journey.at)
         warehouse.replace(ENROLMENTS, ["enrolment_id"], ended.select(*ENROLMENTS.columns))
 
 
@@ -150,14 +181,10 @@ def _move(warehouse: Warehouse, journey: _Journey) -> int:
 def _decided(warehouse: Warehouse, journey: _Journey, index: int, position: Position, here: ir.Table) -> ir.Table:
     """Those at a position, with the policy's decision."""
     candidates = here.select("enrolment_id", "identifier_id", "customer_id", "entered_at")
-    if index and position.stop_on:
-        reactions = _reactions(warehouse, journey, position).mutate(reacted=ibis.literal(True))
-        candidates = candidates.left_join(reactions, "enrolment_id").drop("enrolment_id_right")
-        candidates = candidates.mutate(reacted=ibis.coalesce(candidates.reacted, ibis.literal(False)))
-    else:
-        candidates = candidates.mutate(reacted=ibis.literal(False))
+    earlier = journey.plan.earlier(index)
+    reactions = _reactions(warehouse, journey, position, earlier) if earlier and position.stop_on else None
     document = journey.document
-    return decide(warehouse, candidates, position.channel, document.topic, document.policy, journey.now)
+    return decide(warehouse, candidates, reactions, position.channel, document.topic, document.policy, journey.now)
 
 
 def _active(warehouse: Warehouse, journey: _Journey) -> ir.Table:
@@ -165,13 +192,12 @@ def _active(warehouse: Warehouse, journey: _Journey) -> ir.Table:
     return enrolments.filter(enrolments.journey == journey.document.name, enrolments.state == "active")
 
 
-def _reactions(warehouse: Warehouse, journey: _Journey, position: Position) -> ir.Table:
-    """Enrolments in which a person did what stops the cascade."""
+def _reactions(warehouse: Warehouse, journey: _Journey, position: Position, earlier: list[str]) -> ir.Table:
+    """Enrolments in which a person did, to an earlier message of the cascade, what stops it."""
     messages = warehouse.table(MESSAGES)
     stops = [messages[f"{reaction}_at"].notnull() for reaction in position.stop_on]
-    return (
-        messages.filter(messages.journey == journey.document.name, ibis.or_(*stops)).select("enrolment_id").distinct()
-    )
+    mine = messages.filter(messages.journey == journey.document.name, messages.step.isin(earlier))
+    return mine.filter(ibis.or_(*stops)).select("enrolment_id").distinct()
 
 
 def _message_id(warehouse: Warehouse, decided: ir.Table, position: Position) -> ir.StringValue:
@@ -201,7 +227,11 @@ def _messages(warehouse: Warehouse, sent: ir.Table, journey: _Journey, position:
         for name, kind in MESSAGES.columns.items()
         if name not in known and name not in sent.columns
     }
-    return sent.mutate(**known, **later).select(*MESSAGES.columns)
+    planned = sent.mutate(**known, **later).select(*MESSAGES.columns)
+    # On a store without transactions a tick that was cut off may have planned some of them.
+    held = warehouse.table(MESSAGES)
+    here = held.filter(held.journey == journey.document.name, held.step == position.key)
+    return planned.anti_join(here, "message_id")
 
 
 def _decisions(warehouse: Warehouse, decided: ir.Table, journey: _Journey, position: Position) -> ir.Table:
@@ -219,22 +249,37 @@ def _decisions(warehouse: Warehouse, decided: ir.Table, journey: _Journey, posit
 
 
 def _moved(decided: ir.Table, journey: _Journey, index: int, position: Position) -> ir.Table:
-    """The enrolments after the decision: a refusal moves on at once, a message after its wait, a deferral stays."""
-    following = journey.plan.after(index)
+    """The enrolments after the decision: a deferral stays, a refusal goes on at once, a message after its wait, a
+    reaction to the next step."""
     now = journey.at
-    waits = now + ibis.interval(seconds=int(position.wait.total_seconds()))
+    following, beyond = journey.plan.after(index), journey.plan.beyond(index)
     deferred, reacted = decided.outcome == "defer", decided.reason == "already_reached"
-    completed = ~deferred if not following else ibis.literal(False)
+    goes_on = ibis.ifelse(reacted, ibis.literal(beyond is not None), ibis.literal(following is not None))
+    ended = ~deferred & ~goes_on
+    waits = position.wait + following.delay if following else timedelta()
     return decided.mutate(
         journey=ibis.literal(journey.document.name),
         journey_version=ibis.literal(journey.version, "int64"),
         arm=ibis.literal("treated"),
-        step=ibis.ifelse(deferred | reacted, position.key, following or position.key),
-        state=ibis.ifelse(reacted | completed, "done", "active"),
-        reason=ibis.cases((reacted, "reacted"), (completed, "completed"), else_=""),
-        due_at=ibis.cases((deferred, decided.quiet_until), (decided.outcome == "send", waits), else_=now),
+        step=ibis.cases(
+            (deferred | ended, position.key),
+            (reacted, beyond.key if beyond else position.key),
+            else_=following.key if following else position.key,
+        ),
+        state=ibis.ifelse(ended, "done", "active"),
+        reason=ibis.cases((~ended, ""), (reacted, "reacted"), else_="completed"),
+        due_at=ibis.cases(
+            (deferred, decided.quiet_until),
+            (reacted, _later(now, beyond.delay if beyond else timedelta())),
+            (decided.outcome == "send", _later(now, waits)),
+            else_=_later(now, following.delay if following else timedelta()),
+        ),
         updated_at=now,
     ).select(*ENROLMENTS.columns)
+
+
+def _later(at: ir.TimestampScalar, wait: timedelta) -> ir.TimestampScalar:
+    return at + ibis.interval(seconds=int(wait.total_seconds()))
 
 
 def _record(warehouse: Warehouse, journey: _Journey, rows: ir.Table, reason: str) -> None:
