@@ -14,7 +14,7 @@ from onevoice.channels.pieces import Pieces
 
 LONG = 150  # characters; shorter pieces are mostly values of one message, and encoded in a run
 MOST_KEPT = 5_000
-WORD_BYTES = 45  # of text in one encoded word: with its frame it stays within the 75 characters of RFC 2047
+WORD_BYTES = 39  # of text in one encoded word: with `Subject: ` the line stays within the 76 characters of RFC 2047
 
 _BOUNDARY = b"=_onevoice"  # cannot occur in quoted-printable text
 _PART = b"Content-Type: text/%s; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"

@@ -87,7 +87,7 @@ class PushGatewayAdapter:
         check(self._secret, request.headers.get(SIGNATURE, ""), request.body, request.received_at)
         try:
             events = _events.decode(request.body)
-        except msgspec.ValidationError as error:
+        except msgspec.DecodeError as error:
             raise InvalidInput(f"Expected a list of events: {error}") from error
         return [
             MessageNews(

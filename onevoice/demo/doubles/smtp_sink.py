@@ -50,10 +50,11 @@ class SmtpSink:
         *,
         keep: bool = True,
         delay_seconds: float = 0.0,
+        pipelining: bool = True,
         answers: Answers = lambda _verb, _argument: None,
     ) -> None:
         self.port = port
-        self.keep, self.delay_seconds, self.answers = keep, delay_seconds, answers
+        self.keep, self.delay_seconds, self.answers, self.pipelining = keep, delay_seconds, answers, pipelining
         self.received: Counter[str] = Counter()
         self.mails: list[Mail] = []
         self.numbers = itertools.count(1)
@@ -150,7 +151,7 @@ class _Connection(asyncio.Protocol):
             else:
                 self._say("554 5.5.1 no valid recipients")
         elif verb == "EHLO":
-            self._write(_OFFERED)
+            self._write(_OFFERED if self.sink.pipelining else _OFFERED.replace(b"250-PIPELINING\r\n", b""))
         elif verb == "QUIT":
             self._say("221 2.0.0 bye")
             if self.transport is not None:
