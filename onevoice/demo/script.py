@@ -20,7 +20,7 @@ from sqlalchemy import func, select
 
 from onevoice.cli import applying, serve
 from onevoice.cli.kinds import Role
-from onevoice.customers import consent
+from onevoice.customers import consent, suppression
 from onevoice.customers.consent import Consent
 from onevoice.database import inbox
 from onevoice.demo import place, report, retailer, synthetic
@@ -230,6 +230,7 @@ class Demo:
         with self.engine.database.begin() as connection:
             inbox.append(connection, synthetic.inbox_entries(events, ids, END))
             consent.record(connection, self._consents(), END, ids["till"])
+            suppression.suppress(connection, self.settings.secret(), synthetic.suppressed(self.people.values()), END)
         return {name: source.write_key for name, source in made.items()}
 
     def _import_file(self, kind: str, file: Path, source: Source, advance: Callable[[float], None]) -> None:

@@ -55,12 +55,18 @@ class Mailboxes:
             yield reading.text(one.id, one.channel, one.address, "\n".join(one.content.values()), self.base_url)
 
 
+PROXY = {"User-Agent": "Mozilla/5.0"}
+BEHIND_PROXY = 0.15
+"""Share of the e-mail readers whose mail program fetches every picture on arrival, read or not."""
+
+
 @dataclass
 class Played:
     """What the customers did, for the tale; the figures themselves come from the platform."""
 
     steps: int = 0
     messages: int = 0
+    proxies: int = 0  # pictures fetched by mail programs, which must not count as openings
     reactions: dict[str, int] = field(default_factory=dict)
 
 
@@ -142,6 +148,9 @@ class Simulation:
             who = self.owners[(received.channel, received.address)]
             self._plan(behaviour.to_message(who, received.channel, received.id, at))
             self.played.messages += 1
+            if received.pixel and Random(f"{SEED}:proxy:{who.household}").random() < BEHIND_PROXY:  # noqa: S311
+                self._expect(self.http.get(received.pixel, headers=PROXY), 200)
+                self.played.proxies += 1
 
     def _plan(self, reactions: Iterable[Reaction]) -> None:
         for reaction in reactions:

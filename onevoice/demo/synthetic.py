@@ -4,7 +4,7 @@ Seeded by household, so that each run has the same people. Nobody is meant: e-ma
 (RFC 2606), phone numbers in the ranges kept for fiction, and every profile carries the trait `synthetic`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from onevoice.customers.suppression import Suppressed
 from onevoice.database.inbox import Entry, Kind
 from onevoice.demo.retailer import CARD, END, Household
 from onevoice.events.vocabulary import EventEntry
@@ -29,6 +30,9 @@ HAS_ADDRESS = {"email": 0.92, "push": 0.60, "sms": 0.80}
 
 CONSENTS = {"email": (0.85, 0.05), "push": (0.60, 0.10), "sms": (0.55, 0.15)}
 """Share that granted and share that denied consent, address or not; the others were never asked."""
+
+BOUNCED = 0.03
+"""Share of the e-mail addresses that bounced in the past; the retailer brings them as its suppression list."""
 
 HAS_ACCOUNT = 0.45  # share with a web account
 STRANGERS = 400  # visitors of the web shop that never say who they are
@@ -127,6 +131,14 @@ def person(household: Household, seed: int = SEED) -> Person:
         user_id=f"user-{household.id:05d}" if random.random() < HAS_ACCOUNT else "",
         reads={channel: random.uniform(0.5, 0.8) if channel == favourite else 0.12 for channel in CHANNELS},
     )
+
+
+def suppressed(people: Iterable[Person], seed: int = SEED) -> Iterator[Suppressed]:
+    """The retailer's suppression list."""
+    for who in people:
+        random = Random(f"{seed}:bounced:{who.household}")  # noqa: S311
+        if "email" in who.addresses and random.random() < BOUNCED:
+            yield Suppressed("email", who.addresses["email"], "bounced", max(who.since, MAILINGS[0]))
 
 
 def events(households: Sequence[Household], people: Mapping[int, Person], seed: int = SEED) -> Iterator[Event]:

@@ -5,12 +5,15 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-HOUSEHOLDS = 150
+HOUSEHOLDS = 120
+SMALL = ("--households", str(HOUSEHOLDS), "--days", "8")
 KEYS = """customers identities orders order_lines sales aov repeat_purchase_rate segments messages decisions holdout
           treated lift cascade_saving sink lost in_doubt seconds"""
 PER_CHANNEL = "planned sent delivered opened clicked unsubscribed orders revenue cost cpa"
@@ -32,7 +35,8 @@ def run_demo(place: Path, *further: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "onevoice", "demo", "--no-serve", "--data-dir", str(place / "demo"), *ports, *further],
         cwd=place,
-        env={name: value for name, value in os.environ.items() if not name.startswith("ONEVOICE_")},
+        env={name: value for name, value in os.environ.items() if not name.startswith("ONEVOICE_")}
+        | {"COLUMNS": "200"},
         capture_output=True,
         text=True,
         timeout=300,
@@ -40,13 +44,15 @@ def run_demo(place: Path, *further: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("newcomer")
+def place() -> Iterator[Path]:
+    # Not pytest's own: another pytest of the same user closes that to PostgreSQL's user while we run.
+    with tempfile.TemporaryDirectory(prefix="onevoice-newcomer-") as made:
+        yield Path(made)
 
 
 @pytest.fixture(scope="module")
 def run(place: Path) -> subprocess.CompletedProcess[str]:
-    return run_demo(place, "--households", str(HOUSEHOLDS), "--json", str(place / "figures.json"))
+    return run_demo(place, *SMALL, "--json", str(place / "figures.json"))
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +90,16 @@ def test_the_cascade_goes_on_only_to_those_who_have_not_reacted(figures: dict[st
     assert decisions["allowed"] == sum(row["planned"] for row in messages.values())
 
 
+def test_openings_are_what_people_opened_and_not_what_mail_programs_fetched(figures: dict[str, Any]) -> None:
+    played = figures["played"]
+
+    assert played["proxies"] > 0
+    opened_or_clicked = sum(row["opened"] for row in figures["messages"].values())
+    clicks_without_open = figures["messages"]["sms"]["clicked"]
+    assert opened_or_clicked - clicks_without_open == played["reactions"].get("open", 0)
+    assert sum(row["clicked"] for row in figures["messages"].values()) == played["reactions"].get("click", 0)
+
+
 def test_some_are_refused_each_with_its_reason(figures: dict[str, Any]) -> None:
     assert {"no_consent", "unreachable", "quiet_hours"} <= set(figures["decisions"])
     assert figures["holdout"]["n"] == figures["decisions"].get("holdout", 0)
@@ -100,7 +116,7 @@ def test_the_output_names_the_data_and_says_what_is_synthetic(run: subprocess.Co
 def test_a_second_run_starts_clean_and_gives_the_same_figures(
     figures: dict[str, Any], place: Path, run: subprocess.CompletedProcess[str]
 ) -> None:
-    second = run_demo(place, "--households", str(HOUSEHOLDS), "--json", str(place / "second.json"))
+    second = run_demo(place, *SMALL, "--json", str(place / "second.json"))
 
     assert second.returncode == 0, second.stdout + second.stderr
     assert "cleared of an earlier run" in second.stdout

@@ -93,3 +93,10 @@ def test_an_account_ties_the_user_id_to_the_loyalty_card(events: list[Event], pe
     (card,) = event.call["context"]["externalIds"]
     assert event.call["userId"] == people[int(card["id"])].user_id
     assert card["type"] == "loyalty_card"
+
+
+def test_some_addresses_bounced_in_the_past(people: dict[int, Person]) -> None:
+    listed = list(synthetic.suppressed(people.values()))
+
+    assert len(listed) / len(people) == pytest.approx(synthetic.BOUNCED * synthetic.HAS_ADDRESS["email"], abs=0.012)
+    assert {one.address for one in listed} <= {who.addresses.get("email") for who in people.values()}
