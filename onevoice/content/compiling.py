@@ -93,6 +93,8 @@ def _email(source: EmailSource) -> dict[str, str]:
     inliner = css_inline.CSSInliner(keep_style_tags=True, keep_at_rules=True, load_remote_stylesheets=False)
     html = inliner.inline(html)
     liquid.check_all_in(html)
+    if unknown := re.search(r"<(mj-[\w-]+)", html):
+        raise InvalidInput(f"mjml: there is no element {unknown[1]}, or not in that place")
     text = source.text or _TAG_LINE.sub(r"\1", liquid.put_back(plain_text(html, liquid.PLACE)))
     if source.preheader:
         html = _after_body(html, _PREHEADER.format(liquid.take_out(source.preheader)))

@@ -15,6 +15,7 @@ from liquid.builtin.output import Output, OutputNode
 from liquid.builtin.tags.for_tag import ForLoop, ForNode, ForTag
 from liquid.context import RenderContext
 from liquid.exceptions import BreakLoop, ContinueLoop, LiquidError
+from liquid.output import NullIO
 from liquid.parser import get_parser
 from liquid.stream import TokenStream
 from liquid.stringify import to_liquid_string
@@ -68,6 +69,8 @@ class _Content(ContentNode):
     __slots__ = ()
 
     def render_to_output(self, context: RenderContext, buffer: Any) -> int:
+        if type(buffer) is NullIO:  # where Liquid leaves out a block of nothing but white space
+            return 0
         buffer.append(self.text)
         return 1
 
@@ -96,9 +99,7 @@ class _Output(OutputNode):
                     value = scope[self.root]
                     break
             for step in self.steps:
-                if type(value) is not dict:
-                    break
-                value = value.get(step)
+                value = value.get(step) if type(value) is dict else None
             if type(value) is str:
                 buffer.append(escape(value) if context.autoescape and not value.isalnum() else value)
                 return 1
