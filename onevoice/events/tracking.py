@@ -5,10 +5,11 @@ drops it); one bad call in a batch never costs the others: it is refused alone, 
 quarantine. Calls are decoded here by the very structs the load uses, so what is taken can be loaded.
 """
 
+import re
 import uuid
 import zlib
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
@@ -22,7 +23,10 @@ MAX_CALL = 32 * 1024  # bytes; Segment's limit for one call
 MAX_BODY = 500 * 1024  # bytes, unpacked; Segment's limit for a batch
 MAX_CALLS = 2_500  # in a batch; further ones are refused one by one, not silently
 MAX_MESSAGE_ID = 100  # characters; the field's profile stores drop longer ones without a word
-MAX_AMOUNT = 1e12  # of money or pieces; more is a mistake, and does not fit its column
+MAX_AMOUNT = 1e12  # of money or pieces, in a line and in an order; more is a mistake, and does not fit its column
+EARLIEST = datetime(1971, 1, 1, tzinfo=UTC)  # before it lies what careless senders write for "unknown": 0, the year 1
+AHEAD = timedelta(days=366)  # of the receipt; later is a mistake (Klaviyo's limit too)
+MILLISECONDS_FROM = 1e11  # a number from here on is milliseconds (1973 on), a smaller one seconds (until the year 5138)
 
 REASONS = {
     "invalid_call": "Not a tracking call: {detail}",
@@ -33,6 +37,7 @@ REASONS = {
     "no_previous_id": "An alias call needs `previousId`",
     "message_id_too_long": "messageId is longer than 100 characters",
     "bad_timestamp": "A timestamp cannot be read: {detail}; write ISO 8601, such as 2026-03-02T10:00:00Z",
+    "impossible_time": "The call's time, {detail}, is before 1971 or over a year ahead; check the sender's clock",
     "invalid_order": "The order cannot be read: {detail}",
     "too_large": "The call is larger than 32 KB",
     "over_count": "The batch has more than 2,500 calls",
@@ -65,6 +70,9 @@ _context = msgspec.json.Decoder(Context, strict=False)
 _order = msgspec.json.Decoder(OrderCompleted, strict=False)
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
+_ESCAPE = re.compile(rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(u[dD][89a-fA-F]..)|.)", re.DOTALL)
+"""An escape in a JSON string; the group catches half a surrogate pair, what is left of a symbol cut in two."""
+
 
 @dataclass
 class Request:
@@ -74,7 +82,8 @@ class Request:
     implied_type: str | None
     write_key: str | None
     sent_at: Loose
-    context: bytes | None
+    context: bytes | None = None
+    context_fault: str = ""  # why the batch's context cannot be used; then none of its calls can
 
 
 @dataclass
@@ -89,6 +98,7 @@ class Intake:
 class _Refusal(Exception):
     def __init__(self, reason: str, detail: str = "") -> None:
         self.reason, self.detail = reason, REASONS[reason].format(detail=detail)
+        super().__init__(self.detail)
 
 
 def unpacked(body: bytes) -> bytes:
@@ -112,20 +122,40 @@ def unpacked(body: bytes) -> bytes:
 
 
 def read(body: bytes, call_type: str | None) -> Request:
-    """Reads a body; `call_type` is the path's (`track`), or None for a batch. Raises InvalidInput."""
+    """Reads a body; `call_type` is the path's (`track`), or None for a batch. Raises InvalidInput.
+
+    Half a surrogate pair, which JavaScript sends where it cut a text within a symbol, becomes U+FFFD as in browsers
+    (WHATWG's USVString): it is no reason to lose a batch.
+    """
+    if call_type is not None and len(body) > MAX_CALL:
+        raise InvalidInput("The call is larger than 32 KB")
     try:
-        if call_type is None:
-            batch = _batch.decode(body)
-            context = None if batch.context is msgspec.UNSET else bytes(batch.context)
-            if context is not None:
-                _context.decode(context)
-            return Request(batch.batch, None, batch.write_key, batch.sent_at, context)
-        if len(body) > MAX_CALL:
-            raise InvalidInput("The call is larger than 32 KB")
+        return _read(body, call_type)
+    except (msgspec.DecodeError, RecursionError) as first:
+        mended = _ESCAPE.sub(lambda found: rb"\ufffd" if found[1] else found[0], body)
+        try:
+            if mended != body:
+                return _read(mended, call_type)
+        except (msgspec.DecodeError, RecursionError):
+            pass  # then the first error is the one to tell
+        raise InvalidInput(f"The body is not the JSON that was expected: {first}") from first
+
+
+def _read(body: bytes, call_type: str | None) -> Request:
+    if call_type is not None:
         key = _object.decode(body).get("writeKey")
-        return Request([msgspec.Raw(body)], call_type, text(msgspec.json.decode(key)) if key else None, None, None)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise InvalidInput(f"The body is not the JSON that was expected: {error}") from error
+        return Request([msgspec.Raw(body)], call_type, text(msgspec.json.decode(key)) if key else None, None)
+    batch = _batch.decode(body)
+    request = Request(batch.batch, None, batch.write_key, batch.sent_at)
+    if batch.context is not msgspec.UNSET and bytes(batch.context) != b"null":
+        request.context = bytes(batch.context)
+        try:
+            _check_object(_context.decode(request.context).traits, "traits")
+        except msgspec.DecodeError as error:
+            request.context_fault = f"the batch's context: {error}"
+        except _Refusal:
+            request.context_fault = "the batch's context: `traits` must be an object"
+    return request
 
 
 def take(request: Request, source_id: int, received_at: datetime) -> Intake:
@@ -148,6 +178,8 @@ def _payload(raw: bytes, request: Request, received_at: datetime) -> bytes:
     """The entry's JSON around the call as it came (vocabulary.EventEntry)."""
     if len(raw) > MAX_CALL:
         raise _Refusal("too_large")
+    if request.context_fault:
+        raise _Refusal("invalid_call", request.context_fault)
     try:
         call = _call.decode(raw)
     except (msgspec.DecodeError, RecursionError) as error:
@@ -180,7 +212,8 @@ def _check(call: _Checked, call_type: str, request: Request) -> None:
     external = call.context.external_ids if call.context else []
     if not external and request.context is not None:
         external = _context.decode(request.context).external_ids
-    named = [text(call.user_id), text(call.anonymous_id), *(text(one.id) for one in external)]
+    customers = [text(one.id) for one in external if one.collection == "users"]
+    named = [text(call.user_id), text(call.anonymous_id), *customers]
     if all(BLOCKED.match(value) for value in named):
         raise _Refusal("no_identifier")
     if call_type == "track" and not call.event:
@@ -213,11 +246,13 @@ def _check_order(call: _Checked) -> None:
         order = _order.decode(properties if properties != b"null" else b"{}")
     except (msgspec.DecodeError, RecursionError) as error:
         raise _Refusal("invalid_order", str(error)) from error
-    amounts = [order.revenue, order.total, order.discount]
+    amounts, total = [order.revenue, order.total, order.discount], 0.0
     for line in order.products:
-        amounts += [line.quantity, line.price, line.revenue, line.discount, (line.price or 0.0) * line.quantity]
-    if any(amount is not None and not -MAX_AMOUNT < amount < MAX_AMOUNT for amount in amounts):
-        raise _Refusal("invalid_order", "an amount is over a trillion")
+        revenue = line.revenue if line.revenue is not None else (line.price or 0.0) * line.quantity
+        amounts += [line.quantity, line.price, revenue, line.discount]
+        total += abs(revenue)
+    if any(amount is not None and not -MAX_AMOUNT < amount < MAX_AMOUNT for amount in [*amounts, total]):
+        raise _Refusal("invalid_order", "an amount is no number or over a trillion")
 
 
 def _corrected(call: _Checked, request: Request, received_at: datetime) -> datetime:
@@ -228,17 +263,24 @@ def _corrected(call: _Checked, request: Request, received_at: datetime) -> datet
     sent = call.sent_at if call.sent_at is not None else request.sent_at
     happened = _instant(original)
     try:
-        return received_at - (_instant(sent) - happened) if sent is not None else happened
+        at = received_at - (_instant(sent) - happened) if sent is not None else happened
     except OverflowError as error:
-        raise _Refusal("bad_timestamp", str(error)) from error
+        raise _Refusal("impossible_time", str(original)) from error
+    if not EARLIEST <= at <= received_at + AHEAD:
+        raise _Refusal("impossible_time", at.isoformat())
+    return at
 
 
 def _instant(value: Loose) -> datetime:
-    """An ISO 8601 text, or milliseconds since 1970; without a zone it is UTC."""
+    """An ISO 8601 text, or seconds or milliseconds since 1970, also as text; without a zone it is UTC."""
     try:
-        if isinstance(value, (int, float)):
-            return datetime.fromtimestamp(value / 1000, UTC)
-        at = datetime.fromisoformat(str(value).strip())
-        return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+        if isinstance(value, str):
+            try:
+                at = datetime.fromisoformat(value.strip().upper())
+                return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+            except ValueError:
+                value = float(value)
+        assert value is not None
+        return datetime.fromtimestamp(value / 1000 if abs(value) >= MILLISECONDS_FROM else value, UTC)
     except (ValueError, OverflowError, OSError) as error:
         raise _Refusal("bad_timestamp", repr(value)) from error

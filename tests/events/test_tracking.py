@@ -111,6 +111,22 @@ def test_what_the_real_clients_send_is_taken(body: dict[str, Any]) -> None:
         ({"type": "page", "userId": "u", "messageId": "m" * 101}, "message_id_too_long"),
         ({"type": "page", "userId": "u", "timestamp": "yesterday"}, "bad_timestamp"),
         ({"type": "page", "userId": "u", "timestamp": 1e300}, "bad_timestamp"),
+        ({"type": "page", "userId": "u", "timestamp": "0001-01-01T00:00:00Z"}, "impossible_time"),
+        ({"type": "page", "userId": "u", "timestamp": 0}, "impossible_time"),
+        ({"type": "page", "userId": "u", "timestamp": "2030-01-01T00:00:00Z"}, "impossible_time"),
+        (
+            {"type": "page", "context": {"externalIds": [{"id": 1, "type": "org", "collection": "accounts"}]}},
+            "no_identifier",
+        ),
+        (
+            {
+                "type": "track",
+                "userId": "u",
+                "event": "Order Completed",
+                "properties": {"products": [{"price": 9e9}] * 200},
+            },
+            "invalid_order",
+        ),
         (
             {"type": "track", "userId": "u", "event": "Order Completed", "properties": {"revenue": 1e15}},
             "invalid_order",
@@ -141,7 +157,7 @@ def test_one_bad_call_is_refused_with_its_reason_and_costs_the_others_nothing(ca
         b"[" * 100_000,
         b"x" * 600_000,
         gzip.compress(b" " * 10_000_000),
-        b'{"batch":[],"context":[]}',
+        b'{"batch":{}}',
     ],
 )
 def test_a_body_that_cannot_be_read_is_an_error_that_says_why(body: bytes) -> None:
@@ -170,6 +186,49 @@ def test_an_old_event_with_a_fresh_sent_at_keeps_its_time() -> None:
     assert entries(take(call, "track"))[0].occurred_at == old
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        "2026-03-02T09:59:58Z",
+        "2026-03-02t09:59:58.000z",
+        "2026-03-02T09:59:58.000000000Z",
+        "2026-03-02T11:59:58+02:00",
+        "2026-03-02 09:59:58",
+        "20260302T095958Z",
+        1772445598,
+        1772445598000,
+        "1772445598000",
+    ],
+)
+def test_a_time_is_read_as_clients_write_it(written: Any) -> None:
+    assert entries(take({"userId": "u", "timestamp": written}, "page"))[0].occurred_at == NOW - timedelta(seconds=2)
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        (rb"cut \ud83d", "cut \ufffd"),
+        (rb"\udc00 and on", "\ufffd and on"),
+        (rb"\uD83D\u0041", "\ufffdA"),
+        (rb"whole \ud83d\ude00, cut \ud83d", "whole 😀, cut \ufffd"),
+        (rb"no symbol: \\ud83d, cut \ud83d", "no symbol: \\ud83d, cut \ufffd"),
+    ],
+)
+def test_a_symbol_cut_in_two_costs_neither_its_call_nor_the_batch(sent: bytes, kept: str) -> None:
+    first, _ = entries(
+        take(b'{"batch":[{"type":"page","userId":"u","name":"' + sent + b'"},{"type":"page","userId":"u"}]}')
+    )
+    assert json.loads(bytes(first.call))["name"] == kept
+
+
+def test_a_batchs_context_that_cannot_be_used_puts_its_calls_into_quarantine() -> None:
+    for context in ([], {"traits": [1]}, {"externalIds": "x"}):
+        assert (
+            reasons(take({"context": context, "batch": [{"type": "page", "userId": "u"}] * 2})) == ["invalid_call"] * 2
+        )
+    assert len(take({"context": None, "batch": [{"type": "page", "userId": "u"}]}).rows) == 1
+
+
 def test_the_batchs_context_goes_with_each_call() -> None:
     context = {"externalIds": [{"id": "c1", "type": "loyalty_card"}]}
     (entry,) = entries(take({"context": context, "batch": [{"type": "page"}]}))
@@ -177,7 +236,7 @@ def test_the_batchs_context_goes_with_each_call() -> None:
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=8,
 )
