@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,11 @@ from sqlalchemy import Engine
 
 from onevoice.content import templates
 from onevoice.database import inbox
+from onevoice.database.inbox import Entry
 from onevoice.delivery import queue, worker
 from onevoice.delivery.schemas import QueuedMessage
 from onevoice.kernel.clock import SharedClock
+from onevoice.kernel.errors import Unavailable
 from onevoice.kernel.settings import Settings
 from tests.conftest import NOW
 
@@ -43,6 +45,19 @@ TEMPLATES: dict[str, dict[str, Any]] = {
         "locales": {"en": {"text": "Hi {{ customer.first_name }}: https://shop.example/s STOP: {{ unsubscribe_url }}"}},
     },
 }
+
+
+class Straight:
+    """Commits entry by entry; the api's committer does it for many at once."""
+
+    def __init__(self, db: Engine, *, broken: bool = False) -> None:
+        self.db, self.broken = db, broken
+
+    async def append(self, entries: Sequence[Entry]) -> None:
+        if self.broken:
+            raise Unavailable("no database")
+        with self.db.begin() as connection:
+            inbox.append(connection, entries)
 
 
 def prepare(db: Engine, messages: list[QueuedMessage], position: int = 1) -> None:

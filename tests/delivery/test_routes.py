@@ -1,7 +1,6 @@
 """Readers and providers at the door: pixels, links, unsubscribing and webhooks, over HTTP against a real database."""
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
@@ -16,36 +15,22 @@ from onevoice.channels import adapter
 from onevoice.channels.push_gateway import SIGNATURE, GatewayEvent, signed
 from onevoice.channels.twilio import signature
 from onevoice.customers import consent
-from onevoice.database import inbox
-from onevoice.database.inbox import Entry, Kind
+from onevoice.database.inbox import Kind
 from onevoice.delivery import routes
 from onevoice.delivery.links import LinkMaker, MessageLinks
 from onevoice.delivery.queue import enqueue, store_links
 from onevoice.delivery.schemas import MessageEntry
 from onevoice.demo.doubles import Doubles
 from onevoice.demo.doubles.providers import TOKEN, WEBHOOK_SECRET
-from onevoice.kernel.errors import OneVoiceError, Unauthorized, Unavailable
+from onevoice.kernel.errors import OneVoiceError, Unauthorized
 from onevoice.kernel.settings import Settings
 from tests.conftest import NOW
 from tests.delivery.builders import message_id, queued
-from tests.delivery.sending import at_now, entries
+from tests.delivery.sending import Straight, at_now, entries
 
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101 Firefox/140.0"
 TARGET = "https://shop.example/offers?a=1&b=2"
 BASE = "https://news.shop.example"
-
-
-class Straight:
-    """Commits entry by entry; the api's committer does it for many at once."""
-
-    def __init__(self, db: Engine, *, broken: bool = False) -> None:
-        self.db, self.broken = db, broken
-
-    async def append(self, entries: Sequence[Entry]) -> None:
-        if self.broken:
-            raise Unavailable("no database")
-        with self.db.begin() as connection:
-            inbox.append(connection, entries)
 
 
 @pytest.fixture
