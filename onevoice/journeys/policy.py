@@ -26,7 +26,7 @@ from onevoice.journeys.document import Policy, clock_time
 from onevoice.kernel.clock import naive
 from onevoice.warehouse import Warehouse
 
-SEEN = ("address", "suppressed_as", "granted", "refused_at", "contacts", "time_zone", "quiet_until")
+SEEN = ("address", "suppressed_as", "granted", "refused_at", "contacts", "time_zone", "quiet_until", "quiet_text")
 """Columns of a decision that tell what the rules saw."""
 
 ALL = "*"
@@ -113,18 +113,21 @@ def _profiles(warehouse: Warehouse, policy: Policy, now: datetime) -> ir.Table:
     names = warehouse.read(profiles.select("time_zone").distinct())["time_zone"].to_pylist()
     zones = warehouse.stage("zones", _zones(names, policy, now))
     return profiles.join(zones, profiles.time_zone == zones.name).select(
-        "customer_id", "locale", zones.time_zone, "quiet_until"
+        "customer_id", "locale", zones.time_zone, "quiet_until", "quiet_text"
     )
 
 
 def _zones(names: Iterable[str], policy: Policy, now: datetime) -> pa.Table:
     """One row per zone, not per customer: its name in the profiles, what it counts as, until when it is quiet."""
     until = {name: quiet_until(name, policy, now) for name in sorted(set(names))}
+    # As text too, because every store writes an instant in its own way.
+    texts = [f"{at:%Y-%m-%d %H:%M}" if at else None for at in until.values()]
     return pa.table(
         {
             "name": pa.array(list(until), pa.string()),
             "time_zone": pa.array([str(_zone(name)) for name in until], pa.string()),
             "quiet_until": pa.array([naive(at) if at else None for at in until.values()], pa.timestamp("us")),
+            "quiet_text": pa.array(texts, pa.string()),
         }
     )
 
@@ -175,6 +178,6 @@ def seen(rows: ir.Table, policy: Policy) -> ir.StringValue:
         + ibis.literal(f',"cap":{policy.cap.messages if policy.cap else "null"},"time_zone":"')
         + ibis.coalesce(rows.time_zone, "UTC")
         + ibis.literal('","quiet_until":"')
-        + ibis.coalesce(rows.quiet_until.strftime("%Y-%m-%d %H:%M"), "")
+        + ibis.coalesce(rows.quiet_text, "")
         + ibis.literal('"}')
     )
