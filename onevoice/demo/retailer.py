@@ -74,6 +74,7 @@ FILES = {
         FROM {products} p JOIN names
           ON (p.product_category, p.product_type, p.package_size, p.department)
              IS NOT DISTINCT FROM (names.raw_category, names.raw_type, names.raw_package, names.raw_department)
+        WHERE {all_products} OR product_id IN (SELECT product_id FROM {transactions} JOIN chosen USING (household_id))
         ORDER BY product_id""",
     "campaigns": """
         SELECT 'Campaign Received' AS event, 'campaign-' || campaign_id || '-' || household_id AS event_id,
@@ -91,12 +92,13 @@ FILES = {
 
 
 def prepare(directory: Path, households: int | None = None) -> History:
-    """Writes the files to `directory`; `households` takes only so many, spread over all, for tests."""
+    """Writes the files to `directory`; `households` takes only so many, and what they bought, for tests."""
     directory.mkdir(parents=True, exist_ok=True)
+    values = {**_sources(), "currency": CURRENCY, "all_products": households is None}
     with _connection(households) as connection:
         for name, query in FILES.items():
             target = str(directory / f"{name}.parquet").replace("'", "''")
-            connection.execute(f"COPY ({query.format(**_sources(), currency=CURRENCY)}) TO '{target}' (FORMAT parquet)")
+            connection.execute(f"COPY ({query.format(**values)}) TO '{target}' (FORMAT parquet)")
     return History(**{name: directory / f"{name}.parquet" for name in FILES})
 
 

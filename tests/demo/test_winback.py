@@ -41,7 +41,7 @@ def rendered(channel: str, locale: str, customer: dict[str, Any] = CUSTOMER) -> 
 
 @pytest.fixture(scope="module")
 def categories(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    history = retailer.prepare(tmp_path_factory.mktemp("history"), 1)
+    history = retailer.prepare(tmp_path_factory.mktemp("history"))
     return [row[0] for row in duckdb.sql(f"SELECT DISTINCT category FROM '{history.products}'").fetchall()]
 
 
