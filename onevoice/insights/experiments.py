@@ -88,9 +88,15 @@ def lift(warehouse: Warehouse, journey: str, now: datetime, horizon: timedelta =
 
 
 def outcomes(warehouse: Warehouse, journey: str, horizon: timedelta) -> ir.Table:
-    """Per enrolment: arm, entered_at, orders and revenue (float) within the horizon after entering."""
+    """Per customer enrolled: arm, entered_at, orders and revenue (float) within the horizon after entering.
+
+    Of customers who entered as several and turned out to be one, the enrolment counts that goes on (journeys/tick.py).
+    """
     enrolments, orders = warehouse.table(ENROLMENTS), warehouse.table(ORDERS)
     mine = enrolments.filter(enrolments.journey == journey).select("enrolment_id", "customer_id", "arm", "entered_at")
+    order = [(mine.arm != "holdout").cast("int8"), mine.entered_at, mine.enrolment_id]
+    mine = mine.mutate(rank=ibis.row_number().over(group_by="customer_id", order_by=order))
+    mine = mine.filter(mine["rank"] == 0).drop("rank")
     pairs = mine.join(orders.select("customer_id", "ordered_at", "revenue"), "customer_id")
     counted = pairs.filter(
         pairs.ordered_at > pairs.entered_at,

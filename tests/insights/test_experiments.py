@@ -1,6 +1,6 @@
 """Lift: everybody counts in the arm they were dealt; the intervals are the textbook's (statsmodels is the oracle)."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 import pytest
@@ -17,6 +17,26 @@ from onevoice.kernel.clock import naive
 from onevoice.warehouse import Warehouse
 from tests.conftest import NOW
 from tests.journeys.builders import add, customer, journey, order, react
+
+
+def enrol(store: Warehouse, number: int, arm: str, at: datetime, customer_id: int = 0) -> None:
+    """An enrolment that is over."""
+    add(
+        store,
+        ENROLMENTS,
+        enrolment_id=f"n{number}",
+        journey="win-back",
+        journey_version=1,
+        identifier_id=number,
+        customer_id=customer_id or number,
+        arm=arm,
+        step="cascade/0",
+        state="done",
+        reason="completed",
+        entered_at=at,
+        due_at=at,
+        updated_at=at,
+    )
 
 
 @given(st.integers(1, 400), st.integers(1, 400), st.floats(0, 1), st.floats(0, 1))
@@ -47,22 +67,7 @@ def test_welchs_interval_is_that_of_statsmodels() -> None:
 def test_lift_counts_everybody_dealt_to_an_arm_and_only_orders_within_the_horizon(store: Warehouse) -> None:
     entered = naive(NOW - timedelta(days=20))
     for number in range(1, 41):
-        add(
-            store,
-            ENROLMENTS,
-            enrolment_id=f"n{number}",
-            journey="win-back",
-            journey_version=1,
-            identifier_id=number,
-            customer_id=number,
-            arm="holdout" if number > 30 else "treated",
-            step="cascade/0",
-            state="done",
-            reason="completed",
-            entered_at=entered,
-            due_at=entered,
-            updated_at=entered,
-        )
+        enrol(store, number, "holdout" if number > 30 else "treated", entered)
     for number in (1, 2, 3, 4, 5, 6, 31):
         order(store, number, NOW - timedelta(days=15))
     order(store, 1, NOW - timedelta(days=14))  # a second order is no second conversion
@@ -81,26 +86,23 @@ def test_lift_counts_everybody_dealt_to_an_arm_and_only_orders_within_the_horizo
 def test_an_arm_of_one_person_has_no_variance(store: Warehouse) -> None:
     entered = naive(NOW - timedelta(days=20))
     for number, arm in ((1, "treated"), (2, "holdout"), (3, "treated")):
-        add(
-            store,
-            ENROLMENTS,
-            enrolment_id=f"n{number}",
-            journey="win-back",
-            journey_version=1,
-            identifier_id=number,
-            customer_id=number,
-            arm=arm,
-            step="s",
-            state="done",
-            reason="",
-            entered_at=entered,
-            due_at=entered,
-            updated_at=entered,
-        )
+        enrol(store, number, arm, entered)
     order(store, 1, NOW - timedelta(days=15))
     found = lift(store, "win-back", NOW)
     assert found["holdout"]["revenue_variance"] == 0.0 and found["treated"]["revenue_variance"] == pytest.approx(50)
     assert found["revenue_lift"] is None and found["relative_lift"] is None and found["lift"]["value"] == 0.5
+
+
+def test_who_entered_as_two_counts_once_in_the_holdout_if_one_of_them_was(store: Warehouse) -> None:
+    entered = naive(NOW - timedelta(days=20))
+    enrol(store, 1, "treated", entered, customer_id=1)
+    enrol(store, 2, "holdout", entered + timedelta(days=1), customer_id=1)
+    enrol(store, 3, "treated", entered + timedelta(days=1), customer_id=3)
+    enrol(store, 4, "treated", entered, customer_id=3)
+    order(store, 1, NOW - timedelta(days=18))
+    found = lift(store, "win-back", NOW)
+    assert (found["treated"]["n"], found["treated"]["converted"]) == (1, 0)
+    assert (found["holdout"]["n"], found["holdout"]["converted"]) == (1, 1)
 
 
 def test_a_journey_without_holdout_has_no_lift(store: Warehouse) -> None:
