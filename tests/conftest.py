@@ -1,6 +1,9 @@
 """Real parts for the tests: one PostgreSQL server for the run, an empty migrated database for each test."""
 
+import atexit
 import os
+import shutil
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -29,12 +32,21 @@ NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 ALL_FACTS = (*CUSTOMERS, *CATALOG, *EVENTS, *SEGMENTS, *JOURNEYS, *DELIVERY, WATERMARKS)
 
 
+PLACE = "TEST_SERVER_PLACE"
+"""Where the run's PostgreSQL is. Not in pytest's own folder, which each start of pytest closes to other users."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Makes the server's place, once, before the workers start; it goes when the last process is done with it."""
+    if PLACE not in os.environ:
+        os.environ[PLACE] = tempfile.mkdtemp(prefix="onevoice-test-")
+        atexit.register(shutil.rmtree, os.environ[PLACE], ignore_errors=True)
+
+
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> str:
+def server() -> str:
     """The URL of a PostgreSQL server with a migrated database `template_onevoice`; shared by all pytest workers."""
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
-    url = database.url(Settings(data_dir=shared / "server"))
+    url = database.url(Settings(data_dir=Path(os.environ[PLACE])))
     with psycopg.connect(url, autocommit=True) as connection:
         # One pytest worker migrates, the others wait for it.
         connection.execute("SELECT pg_advisory_lock(1)")

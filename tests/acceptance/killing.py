@@ -2,6 +2,7 @@
 
 import multiprocessing
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
 from random import Random
@@ -14,12 +15,17 @@ from onevoice.kernel.settings import Settings
 from tests.delivery.sending import states
 
 _processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(["__main__", "onevoice.delivery.worker"])  # imports are most of a start
+_processes.set_forkserver_preload(["__main__", "onevoice.delivery.worker", "onevoice.engine.role"])  # imports are most of a start
 
 
 def start_worker(settings: Settings) -> ForkServerProcess:
     """A delivery worker with these settings, in a process of its own."""
-    process = _processes.Process(target=worker.run, args=(settings,))
+    return forked(worker.run, settings)
+
+
+def forked(role: Callable[[Settings], None], settings: Settings) -> ForkServerProcess:
+    """A role with these settings, in a process of its own."""
+    process = _processes.Process(target=role, args=(settings,))
     process.start()
     return process
 
