@@ -157,7 +157,7 @@ def _notes(found: Mapping[str, Any]) -> str:
             "Names, addresses, consents, visits and past reactions are synthetic; nobody real was written to.",
             f"Customers are simulated, and so is the lift. Assumed: {ASSUMED.sentence()}.",
             f"Orders count for {found['horizon']['days']} days after entering, for both arms alike.",
-            f"{found['played']['proxies']} e-mails had their pictures fetched by mail programs on arrival; that is not counted as opened.",
+            f"{found['played']['proxies']} e-mails had their pictures fetched on arrival by mail programs: no opening.",
             "CPA is the channel's cost by its orders; conversion its orders by the messages delivered.",
             "Acquisition cost is what messages cost by the customers ever won; nobody new was won here.",
         )
