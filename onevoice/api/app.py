@@ -56,7 +56,7 @@ def application(settings: Settings) -> FastAPI:
     app.include_router(page.router)
     for router in (customers.router, segments.router, journeys.router, kpis.router):
         app.include_router(router, dependencies=[Depends(require_key)])
-    _describe(app, event_routes.OPENAPI_PATHS)
+    _describe(app, {**event_routes.OPENAPI_PATHS, **delivery_routes.OPENAPI_PATHS}, event_routes.OPENAPI_SECURITY)
     return app
 
 
@@ -84,7 +84,7 @@ async def _invalid(_request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"code": "invalid_input", "message": faults}, 400)
 
 
-def _describe(app: FastAPI, further: dict[str, Any]) -> None:
+def _describe(app: FastAPI, further: dict[str, Any], security: dict[str, Any]) -> None:
     """Adds the paths of the raw routes to the OpenAPI document that FastAPI makes of its own."""
     own = app.openapi
 
@@ -92,6 +92,7 @@ def _describe(app: FastAPI, further: dict[str, Any]) -> None:
         document = own()
         for path, item in further.items():
             document["paths"].setdefault(path, item)
+        document.setdefault("components", {}).setdefault("securitySchemes", {}).update(security)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
