@@ -17,13 +17,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
+
+from benchmarks.result import Result
 from onevoice import database
 from onevoice.cli.serve import prepared
 from onevoice.database.inbox import COPY, Kind
 from onevoice.events import sources
 from onevoice.kernel.settings import Settings, as_environment
-
-from benchmarks.result import Result
 
 SIZE = 600_000
 """Events sent in batches; a tenth of it is sent one by one."""
@@ -93,14 +93,18 @@ def run(size: int) -> list[Result]:
 
 def _event(message_id: str) -> bytes:
     return (
-        '{"type":"track","messageId":"%s","anonymousId":"0b6f1e1c-2f5e-4a0a-9a51-0c6f3f1a2b3c","userId":"user-4711",'
-        '"event":"Product Viewed","timestamp":"2026-03-02T09:59:58.123Z","sentAt":"2026-03-02T10:00:00.000Z",'
-        '"properties":{"product_id":"507f1f77bcf86cd799439011","sku":"G-32","category":"Games","name":"Monopoly",'
-        '"brand":"Hasbro","price":18.99,"currency":"EUR","quantity":1,"url":"https://shop.example/products/g-32"},'
-        '"context":{"library":{"name":"analytics.js","version":"2.11.1"},"locale":"it-IT","timezone":"Europe/Rome",'
-        '"page":{"path":"/products/g-32","title":"Monopoly","url":"https://shop.example/products/g-32"},'
-        '"userAgent":"Mozilla/5.0 (X11; Linux x86_64)"}}' % message_id
-    ).encode()
+        (
+            '{"type":"track","messageId":"MESSAGE-ID","anonymousId":"0b6f1e1c-2f5e-4a0a-9a51-0c6f3f1a2b3c","userId":"user-4711",'
+            '"event":"Product Viewed","timestamp":"2026-03-02T09:59:58.123Z","sentAt":"2026-03-02T10:00:00.000Z",'
+            '"properties":{"product_id":"507f1f77bcf86cd799439011","sku":"G-32","category":"Games","name":"Monopoly",'
+            '"brand":"Hasbro","price":18.99,"currency":"EUR","quantity":1,"url":"https://shop.example/products/g-32"},'
+            '"context":{"library":{"name":"analytics.js","version":"2.11.1"},"locale":"it-IT","timezone":"Europe/Rome",'
+            '"page":{"path":"/products/g-32","title":"Monopoly","url":"https://shop.example/products/g-32"},'
+            '"userAgent":"Mozilla/5.0 (X11; Linux x86_64)"}}'
+        )
+        .replace("MESSAGE-ID", message_id)
+        .encode()
+    )
 
 
 def _batches(size: int) -> list[bytes]:

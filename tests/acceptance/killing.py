@@ -15,7 +15,9 @@ from onevoice.kernel.settings import Settings
 from tests.delivery.sending import states
 
 _processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(["__main__", "onevoice.delivery.worker", "onevoice.engine.role"])  # imports are most of a start
+_processes.set_forkserver_preload(
+    ["__main__", "onevoice.delivery.worker", "onevoice.engine.role"]
+)  # imports are most of a start
 
 
 def start_worker(settings: Settings) -> ForkServerProcess:

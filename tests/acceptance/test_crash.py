@@ -1,7 +1,7 @@
 """The whole path under fire: engine and worker killed at random moments while events come in and a journey sends.
 
-Whatever was acknowledged is in the warehouse once, every message planned is queued once, sent at most once, and what was
-cut off between the call and its answer is listed as in doubt.
+Whatever was acknowledged is in the warehouse once, every message planned is queued once, sent at most once, and what
+was cut off between the call and its answer is listed as in doubt.
 """
 
 import threading

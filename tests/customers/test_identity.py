@@ -5,6 +5,7 @@ from datetime import datetime
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from onevoice.customers.facts import IDENTIFIERS, IDENTITY_LINKS, TRAITS
 from onevoice.customers.identity import ANONYMOUS, USER, Identifier, Link, resolve
 from onevoice.warehouse import Warehouse, connect
