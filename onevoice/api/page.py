@@ -66,7 +66,7 @@ def _figures(request: Request, words: dict[str, str]) -> dict[str, Any]:
     if not identities["customers"]:
         return {"cards": []}
     values = {
-        "customers": _number(identities["customers"]),
+        "customers": _number(identities["known"]),
         "identifiers": _number(identities["identifiers"]),
         "orders": _number(overview["orders"]),
         "sales": _money(overview["sales"]),
