@@ -180,24 +180,20 @@ def _smtp_source(port: int, size: int, bytes_each: float) -> float:
 
 
 _MJML = """
-<mjml lang="it"><mj-head>
-<mj-style>.product {{ border-bottom: 1px solid #e6e0d2; padding: 10px 0; }}</mj-style></mj-head>
-<mj-body background-color="#f4efe4">
-<mj-section background-color="#14532d"><mj-column>
-<mj-text font-size="28px" color="#f4efe4"><a href="{shop}/">Corner Market</a></mj-text></mj-column></mj-section>
+<mjml lang="it"><mj-body background-color="#f4efe4">
 <mj-section background-color="#ffffff"><mj-column>
+<mj-text font-size="28px"><a href="{shop}/">Corner Market</a></mj-text>
 <mj-text font-size="26px">{{{{ customer.first_name | default: "Ciao" }}}}, il tuo cestino ti aspetta</mj-text>
 <mj-text>È passato un po’ di tempo dalla tua ultima spesa. Gli scaffali sono di nuovo pieni{{% if
 customer.favourite_category %}}, soprattutto di {{{{ customer.favourite_category | downcase }}}}{{% endif %}}.</mj-text>
-<mj-text>{{% for product in customer.products %}}<div class="product">
-<a href="{shop}/products/{{{{ product.product_id }}}}">{{{{ product.name }}}}</a>,
-€ {{{{ product.price }}}}</div>{{% endfor %}}</mj-text>
+<mj-text>{{% for product in customer.products %}}<p><a href="{shop}/products/{{{{ product.product_id }}}}">{{{{
+product.name }}}}</a>, solo per te a € {{{{ product.price }}}}</p>{{% endfor %}}</mj-text>
 <mj-text><a href="{shop}/offers">Offerte</a> <a href="{shop}/recipes">Ricette</a> <a href="{shop}/stores">Negozi</a>
 <a href="{shop}/card">La tua carta</a></mj-text>
 <mj-button href="{shop}/offers?coupon=COMEBACK20" background-color="#c2410c">Usa il mio buono</mj-button>
+<mj-text font-size="12px">Ricevi questo messaggio perché hai accettato le nostre offerte.
+<a href="{{{{ unsubscribe_url }}}}">Annulla l’iscrizione</a></mj-text>
 </mj-column></mj-section>
-<mj-section><mj-column><mj-text font-size="12px">Ricevi questo messaggio perché hai accettato le nostre offerte.
-<a href="{{{{ unsubscribe_url }}}}">Annulla l’iscrizione</a></mj-text></mj-column></mj-section>
 </mj-body></mjml>
 """
 

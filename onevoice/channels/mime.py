@@ -12,7 +12,7 @@ from email.utils import format_datetime
 
 from onevoice.channels.pieces import Pieces
 
-LONG = 150  # characters; shorter pieces are mostly values of one message, and encoded in a run
+LONG = 60  # characters; shorter pieces are mostly values of one message, and encoded in a run
 MOST_KEPT = 5_000
 WORD_BYTES = 39  # of text in one encoded word: with `Subject: ` the line stays within the 76 characters of RFC 2047
 
@@ -38,7 +38,7 @@ def _encoded(text: str) -> bytes:
     kept = _kept
     encoded, short = [], []
     for piece in pieces:
-        if len(piece) < LONG:
+        if len(piece) < LONG or piece[:4] == "http":  # a tracked link recurs in no other message
             short.append(piece)
             continue
         if short:
@@ -72,6 +72,9 @@ def header_text(text: str) -> str:
 
 def _words(text: str) -> list[bytes]:
     """The text in UTF-8, in words of at most WORD_BYTES, no character split."""
+    whole = text.encode("utf-8", "replace")
+    if len(whole) <= WORD_BYTES:
+        return [whole]
     words, word = [], b""
     for character in text:
         encoded = character.encode("utf-8", "replace")

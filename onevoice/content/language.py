@@ -14,7 +14,7 @@ from liquid.builtin.expressions import FilteredExpression, Path
 from liquid.builtin.output import Output, OutputNode
 from liquid.builtin.tags.for_tag import ForLoop, ForNode, ForTag
 from liquid.context import RenderContext
-from liquid.exceptions import BreakLoop, ContinueLoop, LiquidError
+from liquid.exceptions import BreakLoop, ContinueLoop, LiquidError, LiquidInterrupt, LiquidSyntaxError
 from liquid.output import NullIO
 from liquid.parser import get_parser
 from liquid.stream import TokenStream
@@ -23,33 +23,9 @@ from liquid.tag import Tag
 from liquid.template import BoundTemplate
 from liquid.token import TOKEN_TAG, Token
 
+from onevoice.content.buffer import MARK, WEB, PieceBuffer
+from onevoice.content.straight import Straight, look, special, straight
 from onevoice.kernel.errors import InvalidInput
-
-MARK = "\x01"
-"""Stands before and after the address of a link to be tracked; no text from outside may hold it."""
-
-
-class PieceBuffer(list[str]):
-    """What a template is rendered into: the pieces as they come, so that those that recur are the same objects.
-
-    `links` are the places of those that are the address of a link to be tracked.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.links: list[int] = []
-
-    def write(self, piece: str) -> int:
-        """Takes a piece; Liquid wants a number back."""
-        self.append(piece)
-        return 1
-
-    def getvalue(self) -> str:
-        """The text, its links between MARKs."""
-        for place in self.links:
-            self[place] = f"{MARK}{self[place]}{MARK}"
-        self.links.clear()
-        return "".join(self)
 
 
 class _Context(RenderContext):
@@ -60,7 +36,19 @@ class _Context(RenderContext):
 
 
 class _Template(BoundTemplate):
+    """A template as one function."""
+
     context_class = _Context
+
+    def __init__(self, env: Environment, nodes: list[Node], *args: Any, **named: Any) -> None:
+        super().__init__(env, nodes, *args, **named)
+        self._straight = straight(nodes, env.autoescape)
+
+    def render_with_context(self, context: RenderContext, buffer: Any, *args: Any, **named: Any) -> None:
+        try:
+            self._straight(context, buffer)
+        except LiquidInterrupt as error:
+            raise LiquidSyntaxError(f"unexpected '{error}'", token=None) from error
 
 
 class _Content(ContentNode):
@@ -93,15 +81,11 @@ class _Output(OutputNode):
 
     def render_to_output(self, context: RenderContext, buffer: Any) -> int:
         if self.root:
-            value: Any = None
-            for scope in context.scope._maps:
-                if self.root in scope:
-                    value = scope[self.root]
-                    break
+            value = look(context, self.root)
             for step in self.steps:
                 value = value.get(step) if type(value) is dict else None
             if type(value) is str:
-                buffer.append(escape(value) if context.autoescape and not value.isalnum() else value)
+                buffer.append(escape(value) if context.autoescape and special(value) else value)
                 return 1
         buffer.append(to_liquid_string(self.expression.evaluate(context), context.autoescape))
         return 1
@@ -123,26 +107,32 @@ class _OutputTag(Output):
 
 
 class _For(ForNode):
-    """`for`, without the detours that the library's own takes per turn."""
+    """`for`, its body as one function."""
 
-    __slots__ = ()
+    __slots__ = ("counts", "straight")
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self.straight: Straight | None = None
+        self.counts = "forloop" in str(self.block)  # without, nobody asks how far the loop has come
 
     def render_to_output(self, context: RenderContext, buffer: Any) -> int:
         items, length = self.expression.evaluate(context)
         if not length or self.block.blank:
             return super().render_to_output(context, buffer)
+        if self.straight is None:
+            self.straight = straight(self.block.nodes, context.autoescape)
+        body = self.straight
         name = str(self.expression.identifier)  # its own class compares slowly
         loop = ForLoop(
             name=f"{name}-{self.expression.iterable}", it=items, length=length, parentloop=context.parentloop()
         )
         namespace: dict[str, object] = {name: None, "forloop": loop}
-        nodes = self.block.nodes
         with context.loop(namespace, loop):
-            for item in loop:
+            for item in loop if self.counts else items:
                 namespace[name] = item
                 try:
-                    for node in nodes:
-                        node.render(context, buffer)
+                    body(context, buffer)
                 except ContinueLoop:
                     continue
                 except BreakLoop:
@@ -157,23 +147,22 @@ class _ForTag(ForTag):
 class _Link(Node):
     """The address inside, noted for the renderer where it leads to the web."""
 
-    __slots__ = ("block", "fixed")
+    __slots__ = ("address",)
 
     def __init__(self, token: Token, block: BlockNode) -> None:
         super().__init__(token)
-        self.block = block
+        self.address = block
         self.blank = False
-        static = all(type(node) is _Content for node in block.nodes)
-        self.fixed = "".join(str(node) for node in block.nodes).strip() if static else ""
+
+    def __str__(self) -> str:
+        return f"{{% link %}}{self.address}{{% endlink %}}"
 
     def render_to_output(self, context: RenderContext, buffer: Any) -> int:
-        address = self.fixed
-        if not address:
-            inside = PieceBuffer()
-            for node in self.block.nodes:
-                node.render(context, inside)  # type: ignore[arg-type]  # all of a TextIO that nodes use
-            address = "".join(inside).strip()
-        if address.startswith(_WEB):
+        inside = PieceBuffer()
+        for node in self.address.nodes:
+            node.render(context, inside)  # type: ignore[arg-type]  # all of a TextIO that nodes use
+        address = "".join(inside).strip()
+        if address.startswith(WEB):
             buffer.links.append(len(buffer))
         buffer.append(address)
         return 1
@@ -181,7 +170,7 @@ class _Link(Node):
     render = render_to_output
 
     def children(self, static_context: RenderContext, *, include_partials: bool = True) -> list[Node]:
-        return [self.block]
+        return [self.address]
 
 
 class _LinkTag(Tag):
@@ -195,12 +184,9 @@ class _LinkTag(Tag):
         return _Link(token, block)
 
 
-_WEB = ("https://", "http://")
-
-
 def _track(value: object) -> str:
     address = str(value).strip()
-    marked = f"{MARK}{address}{MARK}" if address.startswith(_WEB) else address
+    marked = f"{MARK}{address}{MARK}" if address.startswith(WEB) else address
     return Markup(escape(marked)) if isinstance(value, Markup) else marked
 
 

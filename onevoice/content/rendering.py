@@ -9,8 +9,9 @@ from liquid.exceptions import LiquidError
 from liquid.template import BoundTemplate
 
 from onevoice.channels.pieces import Pieces
+from onevoice.content.buffer import MARK, PieceBuffer
 from onevoice.content.compiling import HTML_FIELDS, OPEN_PIXEL, UNSUBSCRIBE
-from onevoice.content.language import MARK, PieceBuffer, parse
+from onevoice.content.language import parse
 from onevoice.kernel.errors import InvalidInput
 
 MOST_CHARACTERS = 1_000_000

@@ -5,7 +5,7 @@ from sqlalchemy import Engine
 
 from onevoice.channels.adapter import OutboundMessage
 from onevoice.content import rendering, templates
-from onevoice.content.language import MARK
+from onevoice.content.buffer import MARK
 from onevoice.content.rendering import Template
 from onevoice.delivery.links import LinkMaker
 from onevoice.delivery.queue import Leased

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from liquid import Environment
 from liquid.exceptions import LiquidError
 
-from onevoice.content.language import PieceBuffer, parse
+from onevoice.content.buffer import MARK, PieceBuffer
+from onevoice.content.language import parse
 from onevoice.kernel.errors import InvalidInput
 
 
@@ -91,3 +92,8 @@ def test_a_template_cannot_run_away(source: str) -> None:
 
 def test_objects_of_python_are_out_of_reach() -> None:
     assert rendered("{{ a.__class__ }}{{ a.keys }}{{ b.__init__ }}{{ b.c.d }}", {"a": {"x": 1}, "b": "text"}) == ""
+
+
+def test_a_link_within_a_loop_sees_how_far_the_loop_has_come() -> None:
+    source = "{% for a in b %}{% link %}https://x.example/{{ forloop.index }}{% endlink %} {% endfor %}"
+    assert rendered(source, {"b": [1, 2]}).replace(MARK, "") == "https://x.example/1 https://x.example/2 "
