@@ -11,22 +11,15 @@ from datetime import UTC, datetime, timedelta
 import ibis
 import ibis.expr.types as ir
 
-from onevoice.catalog.facts import ORDERS
 from onevoice.delivery.facts import MESSAGES
-from onevoice.events.facts import EVENTS
-from onevoice.journeys.document import Document, Plan, Position, plan
+from onevoice.journeys.document import Position, plan
+from onevoice.journeys.enrolment import Moving, active, enter, later, leave_by_edit, leave_by_goal, leave_by_merge
 from onevoice.journeys.facts import DECISIONS, ENROLMENTS
 from onevoice.journeys.policy import decide, seen
 from onevoice.journeys.service import SavedJourney
-from onevoice.kernel.clock import naive
-from onevoice.kernel.ids import identifier_id
-from onevoice.segments.facts import SEGMENT_MEMBERS
 from onevoice.warehouse import Warehouse
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-PRIME = 2_147_483_647
-"""2^31 - 1: the arm's hash multiplies by the journey's salt modulo this prime."""
 
 
 @dataclass
@@ -37,23 +30,8 @@ class TickReport:
     planned: dict[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class _Journey:
-    """A live journey in the tick."""
-
-    version: int
-    document: Document
-    plan: Plan
-    now: datetime
-    tick: int
-
-    @property
-    def at(self) -> ir.TimestampScalar:
-        return ibis.timestamp(naive(self.now)).cast("timestamp(6)")
-
-
 def tick(warehouse: Warehouse, journeys: Sequence[SavedJourney], now: datetime) -> TickReport:
-    """Moves the journeys on to `now`: entries, goals, then each position in order."""
+    """Moves the journeys on to `now`: who enters, who leaves early, then each position in order."""
     report = TickReport()
     messages = warehouse.table(MESSAGES)
     with warehouse.transaction():
@@ -62,104 +40,26 @@ def tick(warehouse: Warehouse, journeys: Sequence[SavedJourney], now: datetime) 
         number = max(last + 1, (now - EPOCH) // timedelta(microseconds=1))
         for saved in journeys:
             document = saved.document
-            journey = _Journey(saved.version, document, plan(document), now, number)
-            report.entered[saved.name] = _enter(warehouse, journey)
-            _leave_by_merge(warehouse, journey)
-            _leave_by_edit(warehouse, journey)
+            journey = Moving(saved.version, document, plan(document), now, number)
+            report.entered[saved.name] = enter(warehouse, journey)
+            leave_by_merge(warehouse, journey)
+            leave_by_edit(warehouse, journey)
             if document.goal:
-                _leave_by_goal(warehouse, journey, document.goal.event)
+                leave_by_goal(warehouse, journey, document.goal.event)
             report.planned[saved.name] = _move(warehouse, journey)
     return report
 
 
-def in_holdout(customer_id: ir.IntegerColumn, journey: str, share: float) -> ir.BooleanColumn:
-    """Whether a customer is in a journey's hold-out: the same for ever, and independent between journeys.
-
-    The id is a hash already; multiplying it by the journey's salt modulo a prime deals the customers anew for each.
-    """
-    salt = identifier_id("journey", journey) % (PRIME - 2) + 1
-    return ((customer_id % PRIME) * salt) % PRIME < round(share * PRIME)
-
-
-def _enter(warehouse: Warehouse, journey: _Journey) -> int:
-    """The segment's members who have never been in, with their arm; the hold-out's enrolment is over at once."""
-    document, now = journey.document, journey.at
-    members, enrolments = warehouse.table(SEGMENT_MEMBERS), warehouse.table(ENROLMENTS)
-    inside = members.filter(members.segment == document.entry.segment).select("customer_id")
-    before = enrolments.filter(enrolments.journey == document.name).select("customer_id")
-    new = inside.anti_join(before, "customer_id")
-    held = in_holdout(new.customer_id, document.name, document.holdout)
-    new = new.mutate(
-        enrolment_id=warehouse.digest(ibis.literal(f"{document.name}|") + new.customer_id.cast("string")),
-        journey=ibis.literal(document.name),
-        journey_version=ibis.literal(journey.version, "int64"),
-        identifier_id=new.customer_id,
-        arm=ibis.ifelse(held, "holdout", "treated"),
-        step=ibis.literal(journey.plan.positions[0].key),
-        state=ibis.ifelse(held, "done", "active"),
-        reason=ibis.ifelse(held, "holdout", ""),
-        entered_at=now,
-        due_at=_later(now, journey.plan.positions[0].delay),
-        updated_at=now,
-    )
-    entered = warehouse.stage("entered", new)
-    count = warehouse.count(entered)
-    if count:
-        warehouse.append(ENROLMENTS, entered)
-        _record(warehouse, journey, entered.filter(entered.arm == "holdout"), "holdout")
-    return count
-
-
-def _leave_by_goal(warehouse: Warehouse, journey: _Journey, event: str) -> None:
-    """Whoever did the goal's event since entering is out, due or not."""
-    active = _active(warehouse, journey)
-    facts, moment = (ORDERS, "ordered_at") if event == "Order Completed" else (EVENTS, "occurred_at")
-    did = warehouse.table(facts)
-    if facts is EVENTS:
-        did = did.filter(did.name == event)
-    last = did.semi_join(active, "customer_id").group_by("customer_id").aggregate(done_at=did[moment].max())
-    _end(warehouse, journey, active.join(last, "customer_id").filter(lambda row: row.done_at > row.entered_at), "goal")
-
-
-def _leave_by_merge(warehouse: Warehouse, journey: _Journey) -> None:
-    """Of customers who entered as several and turned out to be one, a single enrolment goes on: if one of them is in
-    the hold-out, that; else the oldest."""
-    enrolments = warehouse.table(ENROLMENTS)
-    mine = enrolments.filter(enrolments.journey == journey.document.name)
-    # Each entered as its own customer, so of two that are now one, one at least has changed its customer.
-    merged = mine.filter(mine.identifier_id != mine.customer_id).select("customer_id").distinct()
-    rivals = mine.semi_join(merged, "customer_id")
-    first = (rivals.arm != "holdout").cast("int8")
-    rank = ibis.row_number().over(group_by="customer_id", order_by=[first, rivals.entered_at, rivals.enrolment_id])
-    ranked = rivals.mutate(rank=rank)
-    _end(warehouse, journey, ranked.filter(ranked.rank > 0, ranked.state == "active"), "merged")
-
-
-def _leave_by_edit(warehouse: Warehouse, journey: _Journey) -> None:
-    """Whoever stands at a position that a newer version has no more is out."""
-    active = _active(warehouse, journey)
-    there = [position.key for position in journey.plan.positions]
-    _end(warehouse, journey, active.filter(active.step.notin(there)), "step_removed")
-
-
-def _end(warehouse: Warehouse, journey: _Journey, leaving: ir.Table, reason: str) -> None:
-    """Takes enrolments out of the journey before its end, and keeps why."""
-    leaving = warehouse.stage("leaving", leaving.select(*ENROLMENTS.columns))
-    if warehouse.count(leaving):
-        _record(warehouse, journey, leaving, reason)
-        ended = leaving.mutate(state=ibis.literal("exited"), reason=ibis.literal(reason), updated_at=journey.at)
-        warehouse.replace(ENROLMENTS, ["enrolment_id"], ended.select(*ENROLMENTS.columns))
-
-
-def _move(warehouse: Warehouse, journey: _Journey) -> int:
+def _move(warehouse: Warehouse, journey: Moving) -> int:
     """Everybody who is due, position by position; who is refused at one goes on to the next. Returns messages planned.
 
     The enrolments are moved in a scratch table and written once, at the end.
     """
-    active = _active(warehouse, journey)
-    standing = warehouse.stage("standing", active.filter(active.due_at <= journey.at))
+    waiting = active(warehouse, journey)
+    standing = warehouse.stage("standing", waiting.filter(waiting.due_at <= journey.at))
+    if not warehouse.count(standing):
+        return 0
     planned = 0
-    moved = False
     for index, position in enumerate(journey.plan.positions):
         at_it = (standing.step == position.key) & (standing.state == "active") & (standing.due_at <= journey.at)
         here = standing.filter(at_it)
@@ -172,13 +72,11 @@ def _move(warehouse: Warehouse, journey: _Journey) -> int:
         rest = standing.filter(~at_it).select(*ENROLMENTS.columns)
         standing = warehouse.stage(f"standing_{index % 2}", rest.union(_moved(decided, journey, index, position)))
         planned += warehouse.count(sent)
-        moved = True
-    if moved:
-        warehouse.replace(ENROLMENTS, ["enrolment_id"], standing)
+    warehouse.replace(ENROLMENTS, ["enrolment_id"], standing)
     return planned
 
 
-def _decided(warehouse: Warehouse, journey: _Journey, index: int, position: Position, here: ir.Table) -> ir.Table:
+def _decided(warehouse: Warehouse, journey: Moving, index: int, position: Position, here: ir.Table) -> ir.Table:
     """Those at a position, with the policy's decision."""
     candidates = here.select("enrolment_id", "identifier_id", "customer_id", "entered_at")
     earlier = journey.plan.earlier(index)
@@ -187,12 +85,7 @@ def _decided(warehouse: Warehouse, journey: _Journey, index: int, position: Posi
     return decide(warehouse, candidates, reactions, position.channel, document.topic, document.policy, journey.now)
 
 
-def _active(warehouse: Warehouse, journey: _Journey) -> ir.Table:
-    enrolments = warehouse.table(ENROLMENTS)
-    return enrolments.filter(enrolments.journey == journey.document.name, enrolments.state == "active")
-
-
-def _reactions(warehouse: Warehouse, journey: _Journey, position: Position, earlier: list[str]) -> ir.Table:
+def _reactions(warehouse: Warehouse, journey: Moving, position: Position, earlier: list[str]) -> ir.Table:
     """Enrolments in which a person did, to an earlier message of the cascade, what stops it."""
     messages = warehouse.table(MESSAGES)
     stops = [messages[f"{reaction}_at"].notnull() for reaction in position.stop_on]
@@ -208,7 +101,7 @@ def _message_id(warehouse: Warehouse, decided: ir.Table, position: Position) -> 
     return pieces[0] + dash + pieces[1] + dash + pieces[2] + dash + pieces[3] + dash + pieces[4]
 
 
-def _messages(warehouse: Warehouse, sent: ir.Table, journey: _Journey, position: Position) -> ir.Table:
+def _messages(warehouse: Warehouse, sent: ir.Table, journey: Moving, position: Position) -> ir.Table:
     """Planned messages of those whom the policy lets through."""
     known = {
         "message_id": _message_id(warehouse, sent, position),
@@ -234,7 +127,7 @@ def _messages(warehouse: Warehouse, sent: ir.Table, journey: _Journey, position:
     return planned.anti_join(here, "message_id")
 
 
-def _decisions(warehouse: Warehouse, decided: ir.Table, journey: _Journey, position: Position) -> ir.Table:
+def _decisions(warehouse: Warehouse, decided: ir.Table, journey: Moving, position: Position) -> ir.Table:
     moment = f"|{position.key}|{journey.now.isoformat()}"
     message_id = _message_id(warehouse, decided, position)
     return decided.mutate(
@@ -248,7 +141,7 @@ def _decisions(warehouse: Warehouse, decided: ir.Table, journey: _Journey, posit
     ).select(*DECISIONS.columns)
 
 
-def _moved(decided: ir.Table, journey: _Journey, index: int, position: Position) -> ir.Table:
+def _moved(decided: ir.Table, journey: Moving, index: int, position: Position) -> ir.Table:
     """The enrolments after the decision: a deferral stays, a refusal goes on at once, a message after its wait, a
     reaction to the next step."""
     now = journey.at
@@ -270,28 +163,9 @@ def _moved(decided: ir.Table, journey: _Journey, index: int, position: Position)
         reason=ibis.cases((~ended, ""), (reacted, "reacted"), else_="completed"),
         due_at=ibis.cases(
             (deferred, decided.quiet_until),
-            (reacted, _later(now, beyond.delay if beyond else timedelta())),
-            (decided.outcome == "send", _later(now, waits)),
-            else_=_later(now, following.delay if following else timedelta()),
+            (reacted, later(now, beyond.delay if beyond else timedelta())),
+            (decided.outcome == "send", later(now, waits)),
+            else_=later(now, following.delay if following else timedelta()),
         ),
         updated_at=now,
     ).select(*ENROLMENTS.columns)
-
-
-def _later(at: ir.TimestampScalar, wait: timedelta) -> ir.TimestampScalar:
-    return at + ibis.interval(seconds=int(wait.total_seconds()))
-
-
-def _record(warehouse: Warehouse, journey: _Journey, rows: ir.Table, reason: str) -> None:
-    """A decision about enrolments on which no channel was reached."""
-    made = rows.select("enrolment_id", "identifier_id", "customer_id", "step").mutate(
-        decision_id=warehouse.digest(rows.enrolment_id + ibis.literal(f"|{journey.now.isoformat()}|{reason}")),
-        journey=ibis.literal(journey.document.name),
-        channel=ibis.literal(""),
-        decided_at=journey.at,
-        outcome=ibis.literal("skip"),
-        reason=ibis.literal(reason),
-        message_id=ibis.null("string"),
-        seen=ibis.literal("{}"),
-    )
-    warehouse.append(DECISIONS, made.select(*DECISIONS.columns))

@@ -9,12 +9,12 @@ from onevoice.journeys.facts import DECISIONS
 from onevoice.warehouse import Warehouse
 
 SENTENCES = {
-    "allowed": "Sent on {channel}: there is an address, consent is granted and no rule objected.",
+    "allowed": "Planned on {channel}: there is an address, consent is granted and no rule objected.",
     "unreachable": "Not sent on {channel}: the customer has no address there.",
     "suppressed": "Not sent on {channel}: the address is on the suppression list ({suppressed}).",
     "no_consent": "Not sent on {channel}: consent is {consent}.",
-    "over_cap": "Not sent on {channel}: {messages_in_window} messages in the window, and the cap is {cap}.",
-    "quiet_hours": "Deferred on {channel}: it was night in {time_zone}; quiet until {quiet_until} UTC.",
+    "over_cap": "Not sent on {channel}: the cap is {cap}, and messages in its window were {messages_in_window}.",
+    "quiet_hours": "Deferred on {channel}: quiet hours in {time_zone}, until {quiet_until} UTC.",
     "holdout": "Not contacted: the customer is in the journey's hold-out, by which its effect is measured.",
     "already_reached": "Not sent on {channel}: the customer had opened or clicked an earlier message of the cascade.",
     "goal": "The journey ended: the customer did what it was for.",
@@ -30,7 +30,7 @@ def why(warehouse: Warehouse, customer_id: int, journey: str | None = None) -> l
     if journey is not None:
         rows = rows.filter(rows.journey == journey)
     told = []
-    for row in warehouse.rows(rows.order_by(ibis.desc("decided_at"), "step")):
+    for row in warehouse.rows(rows.order_by(ibis.desc("decided_at"), ibis.desc("step"))):
         seen = msgspec.json.decode(row["seen"])
         told.append(
             {

@@ -1,0 +1,119 @@
+"""The hand-off: what was planned is queued once, with what makes it personal, wherever either side is cut off."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, text
+
+from onevoice.catalog.facts import ORDER_LINES, PRODUCTS
+from onevoice.content.models import template
+from onevoice.customers.facts import PROFILES
+from onevoice.delivery.facts import MESSAGES
+from onevoice.journeys.handoff import hand_off
+from onevoice.journeys.tick import tick
+from onevoice.kernel.clock import naive
+from onevoice.warehouse import Warehouse
+from tests.conftest import NOW
+from tests.journeys.builders import BEFORE, add, customer, journey
+
+DAY = timedelta(days=1)
+
+
+def queued(db: Engine) -> list[dict[str, Any]]:
+    with db.connect() as connection:
+        return [dict(row) for row in connection.execute(text("SELECT * FROM message ORDER BY address")).mappings()]
+
+
+def handed_off(warehouse: Warehouse, db: Engine) -> int:
+    with db.begin() as connection:
+        return hand_off(warehouse, connection, NOW)
+
+
+def test_a_message_is_queued_with_what_makes_it_personal(duck: Warehouse, db: Engine) -> None:
+    customer(duck, 1, 2)
+    profile = {"customer_id": 1, "first_name": "Anna", "last_name": "Rossi", "locale": "it", "time_zone": "UTC"}
+    duck.replace(
+        PROFILES,
+        ["customer_id"],
+        PROFILES.arrow(
+            {name: [{**profile, "traits": "{}", "first_seen_at": BEFORE}.get(name)] for name in PROFILES.columns}
+        ),
+    )
+    for place, name in enumerate(("Coffee", "Bread")):
+        add(duck, PRODUCTS, product_id=name, name=name, category="Food", price=1, currency="EUR", updated_at=BEFORE)
+        line = {"order_id": "o", "source_id": 1, "identifier_id": 1, "customer_id": 1, "ordered_at": BEFORE}
+        add(duck, ORDER_LINES, **line, line=place, product_id=name, quantity=1, revenue=5 - place, discount=0)
+    with db.begin() as connection:
+        for version in (1, 2):
+            row = {"name": "winback_email", "version": version, "channel": "email", "locale": "it", "saved_at": NOW}
+            connection.execute(template.insert().values(**row, source={}, compiled={}))
+    tick(duck, [journey()], NOW)
+    assert handed_off(duck, db) == 2
+    first, second = queued(db)
+    assert first["variables"] == {
+        "customer": {
+            "first_name": "Anna",
+            "last_name": "Rossi",
+            "locale": "it",
+            "favourite_category": "Food",
+            "products": [{"name": "Coffee"}, {"name": "Bread"}],
+        },
+        "favourite": {"category": "Food", "products": ["Coffee", "Bread"]},
+        "journey": "win-back",
+    }
+    assert second["variables"]["favourite"] == {"category": None, "products": []}
+    known = {"journey": "win-back", "step": "cascade/0", "channel": "email", "address": "email-1", "locale": "it"}
+    assert {name: first[name] for name in known} == known
+    assert (first["template"], first["template_version"], first["topic"]) == ("winback_email", 2, "offers")
+    assert (first["identifier_id"], first["not_before"], first["expires_at"]) == (1, NOW, NOW + 3 * DAY)
+    assert str(first["id"]) in {row["message_id"] for row in duck.rows(duck.table(MESSAGES))}
+
+
+def test_a_second_hand_off_queues_nothing_and_a_later_one_only_what_is_new(duck: Warehouse, db: Engine) -> None:
+    customer(duck, 1, 2)
+    assert handed_off(duck, db) == 0
+    tick(duck, [journey()], NOW)
+    assert [handed_off(duck, db), handed_off(duck, db)] == [2, 0]
+    tick(duck, [journey()], NOW + 3 * DAY)
+    assert handed_off(duck, db) == 2
+    assert len(queued(db)) == 4
+
+
+def test_a_hand_off_cut_off_before_its_commit_is_done_by_the_next(duck: Warehouse, db: Engine) -> None:
+    customer(duck, 1)
+    tick(duck, [journey()], NOW)
+    with pytest.raises(KeyboardInterrupt), db.begin() as connection:
+        assert hand_off(duck, connection, NOW) == 1
+        raise KeyboardInterrupt
+    assert queued(db) == []
+    assert handed_off(duck, db) == 1
+
+
+def test_ticks_that_were_never_handed_off_are_handed_off_together(duck: Warehouse, db: Engine) -> None:
+    customer(duck, 1)
+    for days in (0, 3, 5):
+        tick(duck, [journey()], NOW + days * DAY)
+    assert handed_off(duck, db) == 3
+
+
+def test_what_is_planned_after_messages_were_erased_is_handed_off_all_the_same(duck: Warehouse, db: Engine) -> None:
+    """The receiver's watermark must not be ahead of a warehouse that holds less than it did."""
+    customer(duck, 1)
+    tick(duck, [journey()], NOW)
+    assert handed_off(duck, db) == 1
+    duck.delete(MESSAGES, duck.table(MESSAGES).select("message_id"))
+    customer(duck, 2)
+    tick(duck, [journey()], NOW + timedelta(seconds=1))
+    assert handed_off(duck, db) == 1
+
+
+def test_a_clock_set_back_holds_nothing_up(duck: Warehouse, db: Engine) -> None:
+    customer(duck, 1)
+    tick(duck, [journey()], NOW)
+    assert handed_off(duck, db) == 1
+    customer(duck, 2)
+    tick(duck, [journey()], NOW - timedelta(hours=1))
+    assert handed_off(duck, db) == 1
+    planned = {row["customer_id"]: row["planned_at"] for row in duck.rows(duck.table(MESSAGES))}
+    assert planned == {1: naive(NOW), 2: naive(NOW - timedelta(hours=1))}
