@@ -16,6 +16,7 @@ import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -126,21 +127,38 @@ def _regrouped(warehouse: Warehouse) -> pa.Table:
         "touched_identifiers",
         identifiers.semi_join(touched, "customer_id").select("identifier_id", "namespace", "customer_id"),
     )
-    # A link out of a group that is not touched cannot exist: its other end would be in the same group.
-    edges = links.semi_join(members, links.left_id == members.identifier_id).select("left_id", "right_id").distinct()
-    return _components(warehouse.read(members), warehouse.read(edges))
+    # A link between a touched and another customer is one that LIMITS forbids; it counts for that still.
+    edges = warehouse.stage(
+        "touched_links",
+        links.semi_join(members, links.left_id == members.identifier_id)
+        .select("left_id", "right_id")
+        .union(
+            links.semi_join(members, links.right_id == members.identifier_id).select("left_id", "right_id"),
+            distinct=True,
+        ),
+    )
+    ends = edges.select(identifier_id=edges.left_id).union(edges.select(identifier_id=edges.right_id), distinct=True)
+    others = identifiers.semi_join(ends.anti_join(members, "identifier_id"), "identifier_id")
+    others = others.select("identifier_id", "namespace", customer_id=ibis.null("int64"))
+    return _components(warehouse.read(members.union(others)), warehouse.read(edges))
 
 
 def _components(members: pa.Table, edges: pa.Table) -> pa.Table:
-    """Connected parts of the members, without the edges that `LIMITS` forbids, compared with what they are now."""
+    """Connected parts of the members, without the edges that `LIMITS` forbids, compared with what they are now.
+
+    A row without a customer is only there to be counted: it is the other end of a forbidden edge.
+    """
+    order = pc.sort_indices(members, [("identifier_id", "ascending")])
+    members = members.take(order)
     ids = members["identifier_id"].to_numpy()
     namespaces = np.array(members["namespace"].to_pylist(), dtype=object)
-    order = np.argsort(ids)
-    ids, namespaces = ids[order], namespaces[order]
-    before = members["customer_id"].to_numpy()[order]
+    inside = members["customer_id"].is_valid().to_numpy()
+    before = members["customer_id"].fill_null(0).to_numpy()
     left = np.searchsorted(ids, edges["left_id"].to_numpy())
     right = np.searchsorted(ids, edges["right_id"].to_numpy())
-    allowed = ~(_over_limit(namespaces, left, right)[left] | _over_limit(namespaces, left, right)[right])
+    left, right = np.unique([np.minimum(left, right), np.maximum(left, right)], axis=1)
+    joins = inside & ~_over_limit(namespaces, left, right)
+    allowed = joins[left] & joins[right]
     left, right = left[allowed], right[allowed]
     graph = coo_array((np.ones(len(left), dtype=np.int8), (left, right)), shape=(len(ids), len(ids)))
     _, label = connected_components(graph, directed=False)
@@ -150,7 +168,7 @@ def _components(members: pa.Table, edges: pa.Table) -> pa.Table:
     leader = np.zeros(label.max() + 1 if len(label) else 0, dtype=np.int64)
     leader[label[first][starts]] = ids[first][starts]
     after = leader[label]
-    moved = after != before
+    moved = inside & (after != before)
     return pa.table({"identifier_id": ids[moved], "old_customer_id": before[moved], "customer_id": after[moved]})
 
 

@@ -58,6 +58,14 @@ def test_a_shared_tablet_joins_nobody_and_lets_go_of_whom_it_had_joined(store: W
     assert groups(store) == {frozenset({"anna"}), frozenset({"bruno"}), frozenset({"tablet"})}
 
 
+def test_links_past_a_shared_tablet_are_looked_at_though_it_joins_nobody(store: Warehouse) -> None:
+    take(store, link(user("anna"), device("tablet")), link(user("bruno"), device("tablet")))
+    take(store, link(user("bruno"), device("phone")), revision=2)
+    take(store, link(user("anna"), card("c1")), revision=3)
+    take(store, link(device("tablet"), card("c1")), revision=4)
+    assert groups(store) == {frozenset({"anna", "c1"}), frozenset({"bruno", "phone"}), frozenset({"tablet"})}
+
+
 def test_facts_follow_their_identifier_to_the_new_customer(store: Warehouse) -> None:
     take(store, alone=(card("c1"), user("anna")))
     row = {
@@ -86,17 +94,19 @@ POOL = [user("u1"), user("u2"), user("u3"), device("d1"), device("d2"), device("
 PAIRS = st.tuples(st.sampled_from(POOL), st.sampled_from(POOL)).filter(lambda pair: pair[0] != pair[1])
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pairs=st.lists(PAIRS, max_size=10), cut=st.integers(0, 10), seed=st.randoms())
 def test_customers_depend_on_the_links_alone_not_on_their_order_or_batches(memory, pairs, cut, seed) -> None:
     links = [link(left, right) for left, right in pairs]
     shuffled = list(links)
     seed.shuffle(shuffled)
     results = []
-    for first, second in ((links, []), (shuffled[:cut], shuffled[cut:]), (shuffled, links)):
+    one_by_one = [[one] for one in shuffled]
+    for batches in ([links], [shuffled[:cut], shuffled[cut:]], [shuffled, links], one_by_one):
         for facts in (IDENTIFIERS, IDENTITY_LINKS):
             memory.execute(f"DELETE FROM {facts.name}")
-        take(memory, *first, alone=tuple(POOL))
-        take(memory, *second, revision=2)
+        take(memory, alone=tuple(POOL))
+        for revision, batch in enumerate(batches, 2):
+            take(memory, *batch, revision=revision)
         results.append(sorted((r["identifier_id"], r["customer_id"]) for r in memory.rows(memory.table(IDENTIFIERS))))
-    assert results[0] == results[1] == results[2]
+    assert all(result == results[0] for result in results)
