@@ -96,8 +96,8 @@ class Committer:
                 if connection is None or connection.closed:
                     connection = await database.connect(self._settings)
                 await self._commit(connection, batch)
-            except (psycopg.Error, OSError) as error:
-                log.error("write failed", error=str(error), callers=len(batch))
+            except Exception as error:  # noqa: BLE001  # the outermost loop: were it to end, callers would wait for ever
+                log.error("write failed", error=repr(error), callers=len(batch))
                 if connection is not None:  # of no more use; whether its commit went through is unknown: callers retry
                     await connection.close()
                     connection = None

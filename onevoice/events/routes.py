@@ -6,8 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -16,13 +15,14 @@ from onevoice.events.committer import Committer
 from onevoice.events.sources import Source, Sources
 from onevoice.events.vocabulary import CALL_TYPES
 from onevoice.kernel.clock import Clock
-from onevoice.kernel.errors import OneVoiceError, TooLarge, Unauthorized
+from onevoice.kernel.errors import InvalidInput, OneVoiceError, Unauthorized
 
 CORS = {
     "access-control-allow-origin": "*",
     "access-control-allow-methods": "POST, OPTIONS",
     "access-control-allow-headers": "authorization, content-type, content-encoding",
     "access-control-max-age": "86400",
+    "vary": "access-control-request-headers",
 }
 
 MAX_RAW = 4 * 1024 * 1024
@@ -35,7 +35,8 @@ def routes(committer: Committer, sources: Sources, clock: Clock) -> list[Route]:
     def endpoint(call_type: str | None) -> Callable[[Request], Awaitable[Response]]:
         async def taken(request: Request) -> Response:
             if request.method == "OPTIONS":
-                return Response(status_code=204, headers=CORS)
+                asked = request.headers.get("access-control-request-headers", CORS["access-control-allow-headers"])
+                return Response(status_code=204, headers={**CORS, "access-control-allow-headers": asked})
             try:
                 received_at = clock.now()
                 told = tracking.read(tracking.unpacked(await _body(request)), call_type)
@@ -45,7 +46,15 @@ def routes(committer: Committer, sources: Sources, clock: Clock) -> list[Route]:
             except OneVoiceError as error:
                 headers = {**CORS, "retry-after": "1"} if error.status == 503 else CORS
                 return _json({"code": error.code, "message": error.message}, error.status, headers)
-            return _json({"success": True, "accepted": len(intake.rows), "quarantined": intake.report}, 200, CORS)
+            except ClientDisconnect:
+                return Response(status_code=400)  # nobody hears it
+            answer = {
+                "success": True,
+                "accepted": len(intake.rows),
+                "quarantined": len(intake.refused),
+                "report": intake.report,
+            }
+            return _json(answer, 200, CORS)
 
         return taken
 
@@ -60,7 +69,7 @@ async def _body(request: Request) -> bytes:
     async for piece in request.stream():
         size += len(piece)
         if size > MAX_RAW:
-            raise TooLarge("The request is larger than 4 MB")
+            raise InvalidInput("The request is larger than 4 MB; send smaller batches")
         pieces.append(piece)
     return b"".join(pieces)
 
@@ -68,7 +77,7 @@ async def _body(request: Request) -> bytes:
 async def _source(request: Request, in_body: str | None, sources: Sources) -> Source:
     """The source of the write key in the Basic authorization (with or without its colon) or in the body."""
     key = _basic(request.headers.get("authorization", "")) or in_body or ""
-    source = sources.cached(key) or (await run_in_threadpool(sources.find, key) if key else None)
+    source = await sources.find(key)
     if source is None or source.kind == "internal":
         raise Unauthorized("Unknown write key; send it as the user of Basic authorization, or as `writeKey`")
     return source
@@ -94,8 +103,10 @@ def _described(summary: str, example: dict[str, Any], schema: dict[str, Any]) ->
         "properties": {
             "success": {"type": "boolean"},
             "accepted": {"type": "integer"},
-            "quarantined": {
+            "quarantined": {"type": "integer", "description": "accepted and quarantined are all calls of the request"},
+            "report": {
                 "type": "array",
+                "description": "The quarantined calls, each with its place in the batch and its reason",
                 "items": {
                     "type": "object",
                     "properties": {
@@ -106,14 +117,14 @@ def _described(summary: str, example: dict[str, Any], schema: dict[str, Any]) ->
                 },
             },
         },
-        "required": ["success", "accepted", "quarantined"],
+        "required": ["success", "accepted", "quarantined", "report"],
     }
     error = {
         "type": "object",
         "properties": {"code": {"type": "string"}, "message": {"type": "string"}},
         "required": ["code", "message"],
     }
-    refusals = {"400": "Cannot be read", "401": "Unknown write key", "413": "Too large", "503": "Try again"}
+    refusals = {"400": "Cannot be read, or too large", "401": "Unknown write key", "503": "Try again after Retry-After"}
     return {
         "post": {
             "tags": ["tracking"],

@@ -1,14 +1,16 @@
 """Where events come from: each source has a kind and a write key."""
 
+import asyncio
 import secrets
-import threading
 import time
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, select
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from onevoice.events.models import source as table
-from onevoice.kernel.errors import Conflict, InvalidInput
+from onevoice.kernel.errors import Conflict, InvalidInput, Unavailable
 
 KINDS = ("web", "app", "till", "server", "import")
 
@@ -49,18 +51,29 @@ class Sources:
         self._pool = pool
         self._by_key: dict[str, Source] = {}
         self._read_at = float("-inf")
-        self._lock = threading.Lock()
+        self._reading = asyncio.Lock()
 
-    def cached(self, write_key: str) -> Source | None:
-        """The source if its key is in memory."""
+    async def find(self, write_key: str) -> Source | None:
+        """The source of a key, or None where no source has had it since it was asked for.
+
+        A key that is not in memory waits for the next look, of which there is one in `REFRESH_SECONDS`: a client drops
+        what a 401 answers, so that of a source just made must not get one, and one who guesses keys waits.
+        Raises Unavailable where the database cannot be asked.
+        """
+        asked_at = time.monotonic()
+        if write_key and write_key not in self._by_key:
+            async with self._reading:
+                if self._read_at < asked_at:
+                    await asyncio.sleep(self._read_at + REFRESH_SECONDS - time.monotonic())
+                    began = time.monotonic()
+                    self._by_key = await asyncio.to_thread(self._read)
+                    self._read_at = began
         return self._by_key.get(write_key)
 
-    def find(self, write_key: str) -> Source | None:
-        """The source of a key, or None; asks the database, so call it from a thread."""
-        with self._lock:
-            if write_key not in self._by_key and time.monotonic() - self._read_at > REFRESH_SECONDS:
-                with self._pool.connect() as connection:
-                    rows = connection.execute(select(table)).all()
-                self._by_key = {row.write_key: Source(row.id, row.name, row.kind, row.write_key) for row in rows}
-                self._read_at = time.monotonic()
-            return self._by_key.get(write_key)
+    def _read(self) -> dict[str, Source]:
+        try:
+            with self._pool.connect() as connection:
+                rows = connection.execute(select(table)).all()
+        except (OperationalError, PoolTimeoutError) as error:
+            raise Unavailable("The database could not be asked for the write key; try again") from error
+        return {row.write_key: Source(row.id, row.name, row.kind, row.write_key) for row in rows}
