@@ -101,3 +101,8 @@ def prune(connection: Connection, up_to: tuple[int, int]) -> None:
     """Removes the entries up to the watermark, which the warehouse holds durably."""
     with driver(connection) as raw:
         raw.execute("DELETE FROM inbox WHERE (transaction, sequence) <= (%s, %s)", up_to)
+
+
+def remove(connection: Connection, transaction: int, sequence: int) -> None:
+    """Takes one entry out."""
+    connection.execute(inbox.delete().where(inbox.c.transaction == transaction, inbox.c.sequence == sequence))

@@ -2,10 +2,13 @@
 
 Every entry's rows and the watermark that says so are written in one warehouse transaction. A kill before it leaves
 nothing, a kill after it leaves the entries to be pruned; both are mended by running again.
+
+An entry that cannot be taken, though it was checked at the door, goes to quarantine and does not hold up the others.
 """
 
 from collections.abc import Mapping, Sequence
 
+import msgspec
 from sqlalchemy import Connection, Engine, select
 
 from onevoice.catalog import facts as catalog_facts
@@ -18,10 +21,16 @@ from onevoice.delivery import facts as delivery_facts
 from onevoice.delivery import load as delivery
 from onevoice.events import facts as event_facts
 from onevoice.events import load as events
+from onevoice.events import quarantine
 from onevoice.events.models import source
+from onevoice.events.quarantine import Refused
 from onevoice.journeys import facts as journey_facts
+from onevoice.kernel.log import logger
 from onevoice.segments import facts as segment_facts
+from onevoice.warehouse import DATA_ERRORS as STORE_DATA_ERRORS
 from onevoice.warehouse import WATERMARKS, Facts, Warehouse, set_watermark, watermark
+
+log = logger("engine")
 
 TABLES: Sequence[Facts] = (
     *customer_facts.TABLES,
@@ -41,6 +50,9 @@ PROJECTED = [
 ]
 """The tables whose rows follow their identifier when customers merge or part."""
 
+DATA_ERRORS = (*STORE_DATA_ERRORS, msgspec.MsgspecError, ValueError, TypeError, LookupError, ArithmeticError)
+"""What an entry may be to blame for. Anything else (a full disk, a lost connection) ends the step, which runs again."""
+
 BATCH = 20_000
 """Entries a load takes in one transaction."""
 
@@ -51,16 +63,33 @@ def load(warehouse: Warehouse, database: Engine, secret: bytes, limit: int = BAT
     with database.connect() as connection:
         rows = inbox.read(connection, mark, limit)
         kinds = _source_kinds(connection)
-    if rows:
-        revision = watermark(warehouse, "revision")[0] + 1
+    if not rows:
+        return 0
+    revision = watermark(warehouse, "revision")[0] + 1
+    mark = rows[-1][:2]
+    try:
         with warehouse.transaction():
             take(warehouse, [entry for *_, entry in rows], kinds, secret, revision)
-            mark = rows[-1][:2]
             set_watermark(warehouse, "inbox", *mark)
             set_watermark(warehouse, "revision", revision, 0)
-        with database.begin() as connection:
-            inbox.prune(connection, mark)
+    except DATA_ERRORS as error:
+        if len(rows) > 1:
+            return load(warehouse, database, secret, len(rows) // 2)
+        _set_aside(database, *rows[0], error)
+        return 1
+    with database.begin() as connection:
+        inbox.prune(connection, mark)
     return len(rows)
+
+
+def _set_aside(database: Engine, transaction: int, sequence: int, entry: Entry, error: Exception) -> None:
+    """Moves an entry from the inbox to quarantine, in one transaction."""
+    log.error("entry set aside", kind=entry.kind.name, error=repr(error))
+    with database.begin() as connection:
+        detail = f"The load could not take it: {error!r}"
+        refused = Refused(entry.source_id, entry.received_at, "load", detail, entry.payload, entry.kind)
+        quarantine.add(connection, [refused])
+        inbox.remove(connection, transaction, sequence)
 
 
 def take(

@@ -7,18 +7,20 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from onevoice.database.inbox import Kind
 from onevoice.events.models import quarantine as table
 
 
 @dataclass(frozen=True)
 class Refused:
-    """A call that could not be taken."""
+    """A call, or another entry of the inbox, that could not be taken."""
 
     source_id: int
     received_at: datetime
     reason: str  # a code of tracking.REASONS, or `load`
     detail: str  # a sentence
     payload: bytes
+    kind: Kind = Kind.EVENT
 
 
 def add(connection: Connection, refused: Iterable[Refused]) -> None:
@@ -30,6 +32,7 @@ def add(connection: Connection, refused: Iterable[Refused]) -> None:
             "reason": one.reason,
             "detail": one.detail,
             "payload": one.payload,
+            "kind": one.kind,
         }
         for one in refused
     ]

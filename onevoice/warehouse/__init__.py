@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.operations as ops
@@ -19,6 +20,9 @@ import pyarrow as pa
 from onevoice.kernel.errors import ConfigurationError
 
 MONEY = "decimal(18, 4)"
+
+DATA_ERRORS = (duckdb.DataError, duckdb.InvalidInputException)
+"""What the store raises for values it cannot take."""
 
 REMEMBERED = 1_000
 """Compiled expressions a connection remembers."""
