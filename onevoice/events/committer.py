@@ -17,24 +17,30 @@ from onevoice.kernel.settings import Settings
 MAX_PENDING = 64 * 1024 * 1024
 """Bytes that may wait for a commit; beyond that callers are told to come again."""
 
-WRITERS = 2
-"""Connections that write in turn: one fills while the other waits for the disk."""
+WRITERS = 3
+"""Connections that write in turn: one fills while the others wait for the disk."""
 
 RECONNECT_SECONDS = 0.5
 
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # PostgreSQL's
 _MICROSECOND = timedelta(microseconds=1)
-_ROW = struct.Struct(">hihihiqi")  # COPY BINARY: columns, then each column's length and value
+_HEAD = struct.Struct(">hihihiq")  # COPY BINARY: how many columns, then each column's length and value
+_LENGTH = struct.Struct(">i")
 _HEADER = b"PGCOPY\n\xff\r\n\0" + struct.pack(">ii", 0, 0)
 _TRAILER = struct.pack(">h", -1)
 
 log = logger("committer")
 
 
-def packed(source_id: int, kind: Kind, received_at: datetime, payload: bytes) -> bytes:
-    """A row of the inbox in the binary form COPY takes."""
+def row_head(source_id: int, kind: Kind, received_at: datetime) -> bytes:
+    """What the rows of the inbox that came together have in common, in the binary form COPY takes."""
     moment = (received_at - _EPOCH) // _MICROSECOND
-    return _ROW.pack(4, 2, source_id, 2, kind.value, 8, moment, len(payload)) + payload
+    return _HEAD.pack(4, 2, source_id, 2, kind.value, 8, moment)
+
+
+def packed(head: bytes, payload: bytes) -> bytes:
+    """A row: its head, then its payload."""
+    return head + _LENGTH.pack(len(payload)) + payload
 
 
 class _Waiting:
@@ -60,6 +66,7 @@ class Committer:
 
     async def start(self) -> None:
         """Begins to write."""
+        await asyncio.to_thread(database.url, self._settings)  # finding the server takes a second the first time
         self._tasks = [asyncio.create_task(self._write(), name=f"committer-{n}") for n in range(WRITERS)]
 
     async def stop(self) -> None:
@@ -70,7 +77,7 @@ class Committer:
 
     async def append(self, entries: Iterable[Entry]) -> None:
         """Returns when the entries are committed. Raises Unavailable where they could not be."""
-        await self.append_packed([packed(e.source_id, e.kind, e.received_at, e.payload) for e in entries])
+        await self.append_packed([packed(row_head(e.source_id, e.kind, e.received_at), e.payload) for e in entries])
 
     async def append_packed(self, rows: Sequence[bytes], refused: Sequence[Refused] = ()) -> None:
         """The same for rows that are packed already; refused calls go to the quarantine in the same commit."""

@@ -63,7 +63,7 @@ class Sources:
         asked_at = time.monotonic()
         if write_key and write_key not in self._by_key:
             async with self._reading:
-                if self._read_at < asked_at:
+                if self._read_at < asked_at and write_key not in self._by_key:
                     await asyncio.sleep(self._read_at + REFRESH_SECONDS - time.monotonic())
                     began = time.monotonic()
                     self._by_key = await asyncio.to_thread(self._read)
