@@ -62,6 +62,7 @@ class Committer:
         self._pending_bytes = 0
         self._filled = asyncio.Event()
         self._stopping = False
+        self._failures = 0
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -93,6 +94,7 @@ class Committer:
 
     async def _write(self) -> None:
         connection: psycopg.AsyncConnection[object] | None = None
+        failures = 0
         while self._pending or not self._stopping:
             if not self._pending:
                 self._filled.clear()
@@ -100,11 +102,16 @@ class Committer:
                 continue
             batch, self._pending, self._pending_bytes = self._pending, [], 0
             try:
-                if connection is None or connection.closed:
+                if connection is not None and failures != self._failures:  # what cut another off may have cut this off
+                    await connection.close()
+                    connection = None
+                if connection is None:
+                    failures = self._failures
                     connection = await database.connect(self._settings)
                 await self._commit(connection, batch)
             except Exception as error:  # noqa: BLE001  # the outermost loop: were it to end, callers would wait for ever
                 log.error("write failed", error=repr(error), callers=len(batch))
+                self._failures += 1
                 if connection is not None:  # of no more use; whether its commit went through is unknown: callers retry
                     await connection.close()
                     connection = None
