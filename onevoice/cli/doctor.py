@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from sqlalchemy import Engine, text
 
@@ -42,7 +43,7 @@ def run(settings: Settings, as_json: bool) -> int:
         table = Table("part", "", "seen", "what to do")
         for finding in found:
             mark = "[green]well[/green]" if finding.well else "[red]wrong[/red]"
-            table.add_row(finding.part, mark, finding.seen, finding.remedy)
+            table.add_row(finding.part, mark, escape(finding.seen), escape(finding.remedy))
         Console().print(table)
     return 0 if all(finding.well for finding in found) else 1
 

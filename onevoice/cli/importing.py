@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 import yaml
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -61,7 +62,7 @@ def run(
         if report.bad:
             table = Table("row", "column", "reason", title="Rows not taken")
             for bad in report.bad[:SHOWN]:
-                table.add_row(str(bad.row), bad.column, bad.reason)
+                table.add_row(str(bad.row), escape(bad.column), escape(bad.reason))
             Console().print(table)
     if report.bad:
         raise typer.Exit(1)
