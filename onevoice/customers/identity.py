@@ -16,7 +16,6 @@ import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -121,26 +120,26 @@ def _regrouped(warehouse: Warehouse) -> pa.Table:
     """Identifiers whose customer is not the one their links now say: identifier_id, old_customer_id, customer_id."""
     identifiers, links = warehouse.table(IDENTIFIERS), warehouse.table(IDENTITY_LINKS)
     fresh = ibis.table({"left_id": "int64", "right_id": "int64"}, name="fresh_links")
-    ends = fresh.select(identifier_id=fresh.left_id).union(fresh.select(identifier_id=fresh.right_id), distinct=True)
-    touched = identifiers.semi_join(ends, "identifier_id").select("customer_id").distinct()
+    touched = identifiers.semi_join(_ends(fresh), "identifier_id").select("customer_id").distinct()
     members = warehouse.stage(
         "touched_identifiers",
         identifiers.semi_join(touched, "customer_id").select("identifier_id", "namespace", "customer_id"),
     )
     # A link between a touched and another customer is one that LIMITS forbids; it counts for that still.
-    edges = warehouse.stage(
-        "touched_links",
-        links.semi_join(members, links.left_id == members.identifier_id)
-        .select("left_id", "right_id")
-        .union(
-            links.semi_join(members, links.right_id == members.identifier_id).select("left_id", "right_id"),
-            distinct=True,
-        ),
+    pairs = links.select(
+        left_id=ibis.least(links.left_id, links.right_id), right_id=ibis.greatest(links.left_id, links.right_id)
     )
-    ends = edges.select(identifier_id=edges.left_id).union(edges.select(identifier_id=edges.right_id), distinct=True)
-    others = identifiers.semi_join(ends.anti_join(members, "identifier_id"), "identifier_id")
+    of_left = pairs.semi_join(members, pairs.left_id == members.identifier_id)
+    of_right = pairs.semi_join(members, pairs.right_id == members.identifier_id)
+    edges = warehouse.stage("touched_links", of_left.union(of_right, distinct=True))
+    others = identifiers.semi_join(_ends(edges).anti_join(members, "identifier_id"), "identifier_id")
     others = others.select("identifier_id", "namespace", customer_id=ibis.null("int64"))
     return _components(warehouse.read(members.union(others)), warehouse.read(edges))
+
+
+def _ends(links: ir.Table) -> ir.Table:
+    """The identifiers that links join."""
+    return links.select(identifier_id=links.left_id).union(links.select(identifier_id=links.right_id), distinct=True)
 
 
 def _components(members: pa.Table, edges: pa.Table) -> pa.Table:
@@ -148,15 +147,13 @@ def _components(members: pa.Table, edges: pa.Table) -> pa.Table:
 
     A row without a customer is only there to be counted: it is the other end of a forbidden edge.
     """
-    order = pc.sort_indices(members, [("identifier_id", "ascending")])
-    members = members.take(order)
+    members = members.sort_by("identifier_id")
     ids = members["identifier_id"].to_numpy()
     namespaces = np.array(members["namespace"].to_pylist(), dtype=object)
     inside = members["customer_id"].is_valid().to_numpy()
     before = members["customer_id"].fill_null(0).to_numpy()
     left = np.searchsorted(ids, edges["left_id"].to_numpy())
     right = np.searchsorted(ids, edges["right_id"].to_numpy())
-    left, right = np.unique([np.minimum(left, right), np.maximum(left, right)], axis=1)
     joins = inside & ~_over_limit(namespaces, left, right)
     allowed = joins[left] & joins[right]
     left, right = left[allowed], right[allowed]
