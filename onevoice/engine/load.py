@@ -27,8 +27,7 @@ from onevoice.events.quarantine import Refused
 from onevoice.journeys import facts as journey_facts
 from onevoice.kernel.log import logger
 from onevoice.segments import facts as segment_facts
-from onevoice.warehouse import DATA_ERRORS as STORE_DATA_ERRORS
-from onevoice.warehouse import WATERMARKS, Facts, Warehouse, set_watermark, watermark
+from onevoice.warehouse import DATA_ERRORS, WATERMARKS, Facts, Warehouse, set_watermark, watermark
 
 log = logger("engine")
 
@@ -50,7 +49,7 @@ PROJECTED = [
 ]
 """The tables whose rows follow their identifier when customers merge or part."""
 
-DATA_ERRORS = (*STORE_DATA_ERRORS, msgspec.MsgspecError, ValueError, TypeError, LookupError, ArithmeticError)
+FAULTS = (*DATA_ERRORS, msgspec.MsgspecError, ValueError, TypeError, LookupError, ArithmeticError)
 """What an entry may be to blame for. Anything else (a full disk, a lost connection) ends the step, which runs again."""
 
 BATCH = 20_000
@@ -72,7 +71,7 @@ def load(warehouse: Warehouse, database: Engine, secret: bytes, limit: int = BAT
             take(warehouse, [entry for *_, entry in rows], kinds, secret, revision)
             set_watermark(warehouse, "inbox", *mark)
             set_watermark(warehouse, "revision", revision, 0)
-    except DATA_ERRORS as error:
+    except FAULTS as error:
         if len(rows) > 1:
             return load(warehouse, database, secret, len(rows) // 2)
         _set_aside(database, *rows[0], error)
