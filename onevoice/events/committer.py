@@ -9,6 +9,7 @@ import psycopg
 
 from onevoice import database
 from onevoice.database.inbox import COPY, Entry, Kind
+from onevoice.events import quarantine
 from onevoice.events.quarantine import Refused
 from onevoice.kernel.errors import Unavailable
 from onevoice.kernel.log import logger
@@ -67,7 +68,6 @@ class Committer:
 
     async def start(self) -> None:
         """Begins to write."""
-        await asyncio.to_thread(database.url, self._settings)  # finding the server takes a second the first time
         self._tasks = [asyncio.create_task(self._write(), name=f"committer-{n}") for n in range(WRITERS)]
 
     async def stop(self) -> None:
@@ -131,10 +131,7 @@ class Committer:
                     await copy.write(b"".join([_HEADER, *rows, _TRAILER]))
             refused = [one for waiting in batch for one in waiting.refused]
             if refused:
-                await cursor.executemany(
-                    "INSERT INTO quarantine (received_at, source_id, reason, detail, payload) VALUES (%s,%s,%s,%s,%s)",
-                    [(one.received_at, one.source_id, one.reason, one.detail, one.payload) for one in refused],
-                )
+                await cursor.executemany(quarantine.INSERT, [quarantine.values(one) for one in refused])
         await connection.commit()
 
     @staticmethod

@@ -30,7 +30,7 @@ quarantine = Table(
     Column("id", BigInteger, Identity(), primary_key=True),
     Column("received_at", DateTime(timezone=True), nullable=False),
     Column("source_id", SmallInteger, nullable=False),
-    Column("kind", SmallInteger, nullable=False, server_default=text("1")),  # of the inbox; a tracking call unless said
+    Column("kind", SmallInteger, nullable=False),  # of the inbox
     Column("reason", Text, nullable=False),  # a code, see vocabulary.py
     Column("detail", Text, nullable=False),  # a sentence
     Column("payload", LargeBinary, nullable=False),  # as it came

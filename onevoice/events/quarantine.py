@@ -7,8 +7,13 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from onevoice.database import driver
 from onevoice.database.inbox import Kind
 from onevoice.events.models import quarantine as table
+
+INSERT = (
+    "INSERT INTO quarantine (received_at, source_id, kind, reason, detail, payload) VALUES (%s, %s, %s, %s, %s, %s)"
+)
 
 
 @dataclass(frozen=True)
@@ -23,21 +28,15 @@ class Refused:
     kind: Kind = Kind.EVENT
 
 
+def values(one: Refused) -> tuple[Any, ...]:
+    """What `INSERT` takes."""
+    return (one.received_at, one.source_id, one.kind.value, one.reason, one.detail, one.payload)
+
+
 def add(connection: Connection, refused: Iterable[Refused]) -> None:
     """Keeps refused calls."""
-    rows = [
-        {
-            "source_id": one.source_id,
-            "received_at": one.received_at,
-            "reason": one.reason,
-            "detail": one.detail,
-            "payload": one.payload,
-            "kind": one.kind,
-        }
-        for one in refused
-    ]
-    if rows:
-        connection.execute(table.insert(), rows)
+    with driver(connection) as raw, raw.cursor() as cursor:
+        cursor.executemany(INSERT, [values(one) for one in refused])
 
 
 def listed(connection: Connection, limit: int = 100) -> list[dict[str, Any]]:

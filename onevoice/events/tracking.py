@@ -216,10 +216,7 @@ def _check(call: _Checked, call_type: str, request: Request) -> None:
         external = _context.decode(request.context).external_ids
     customers = [text(one.id) for one in external if one.collection == "users"]
     named = (text(call.user_id), text(call.anonymous_id), *customers)
-    for value in named:
-        if not BLOCKED.match(value):
-            break
-    else:
+    if all(map(BLOCKED.match, named)):
         raise _Refusal("no_identifier")
     if call_type == "track" and not call.event:
         raise _Refusal("no_event_name")
