@@ -7,7 +7,7 @@ BIN := .venv/bin
 demo: .venv/run
 	$(BIN)/onevoice demo $(ARGS)
 
-test: .venv/test lint
+test: .venv/test .venv/peers/ready lint
 	$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
 
 lint: .venv/test
@@ -31,12 +31,21 @@ bench: .venv/test
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-test.lock
 	touch $@
 
+# The vendors' clients and servers the tests run against: apart, since they want other versions than we do.
+.venv/peers/ready: tests/peers/requirements.lock tests/peers/package-lock.json .venv/run
+	test -x .venv/peers/bin/python || $(PYTHON) -m venv .venv/peers
+	.venv/peers/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/peers/requirements.lock
+	cd tests/peers && npm ci --silent --no-audit --no-fund
+	touch $@
+
 # Writes the lock files anew; needs uv.
 lock:
 	uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11 \
 		--extra build pyproject.toml -o requirements.lock
 	uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11 \
 		--extra build --extra test pyproject.toml -c requirements.lock -o requirements-test.lock
+	uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11 \
+		tests/peers/requirements.in -o tests/peers/requirements.lock
 
 clean:
-	rm -rf .venv data .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv data .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache tests/peers/node_modules
