@@ -25,18 +25,19 @@ FILL = [
     "FROM range({customers}) r(i)",
     "INSERT INTO traits SELECT i, i, 'city', ['\"Roma\"', '\"Milano\"', '\"Napoli\"'][i % 3 + 1], '2025-01-01', "
     "'e' || i FROM range({customers}) r(i)",
-    "INSERT INTO products SELECT 'p' || i, 'Product ' || i, 'b', 'Category ' || i % 50, 'd', NULL, '2025-01-01' "
-    "FROM range(10000) r(i)",
+    "INSERT INTO products SELECT 'p' || i, 'Product ' || i, 'b', 'Category ' || i % 50, 'd', NULL, '2025-01-01', "
+    "NULL, NULL, NULL, NULL FROM range(10000) r(i)",
     "INSERT INTO events SELECT i, 1, 'track', ['Product Viewed', 'Product Added', 'Email Opened', 'Push Opened', "
     "'SMS Link Clicked', 'Page', 'Search', 'Login'][(hash(i) % 8 + 1)::INT], 'web', c, c, "
     "TIMESTAMP '2026-03-01' - to_seconds(hash(i, 2) % 31536000), '2026-03-01', "
     'CASE WHEN i % 3 = 0 THEN \'{{"colour":"red"}}\' ELSE \'{{"colour":"blue"}}\' END '
     "FROM (SELECT i, (hash(i, 1) % {customers})::BIGINT AS c FROM range({events}) r(i))",
-    "INSERT INTO orders SELECT 'o' || i, 1, c, c, 'offline', '1', t, 'EUR', (hash(i, 4) % 10000) / 100, 0, NULL, 2, "
-    "'e' FROM (SELECT i, (hash(i, 3) % {customers})::BIGINT AS c, "
+    "INSERT INTO orders SELECT 'o' || i, 1, c, c, 'offline', '1', t, 'EUR', r, 0, NULL, 2, 'e', "
+    "'placed', r, 0, NULL, NULL, NULL, NULL, NULL, NULL, t FROM (SELECT i, (hash(i, 4) % 10000) / 100 AS r, "
+    "(hash(i, 3) % {customers})::BIGINT AS c, "
     "TIMESTAMP '2026-03-01' - to_seconds(hash(i, 5) % 31536000) AS t FROM range({orders}) r(i))",
     "INSERT INTO order_lines SELECT 'o' || i // 3, 1, i % 3, c, c, t, 'p' || hash(i, 6) % 10000, 1, "
-    "(hash(i, 7) % 5000) / 100, 0 FROM (SELECT i, (hash(i // 3, 3) % {customers})::BIGINT AS c, "
+    "r, 0, 1, r FROM (SELECT i, (hash(i, 7) % 5000) / 100 AS r, (hash(i // 3, 3) % {customers})::BIGINT AS c, "
     "TIMESTAMP '2026-03-01' - to_seconds(hash(i // 3, 5) % 31536000) AS t FROM range({lines}) r(i))",
     "INSERT INTO messages SELECT 'm' || i, 'j', 1, 's', ['email', 'push', 'sms'][i % 3 + 1], 'n' || c, c, c, 'a', 't', "
     "'it', 'offers', '2026-01-01', 1, '2026-01-01', '2026-01-01', NULL, NULL, NULL, NULL, 'delivered', NULL, 0.001 "

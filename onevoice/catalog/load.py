@@ -30,6 +30,7 @@ def load(warehouse: Warehouse, entries: Sequence[Entry]) -> None:
         for name in ("product_id", "name", "brand", "category", "department", "url")
     }
     columns["updated_at"] = [naive(row.occurred_at) for row in rows]
+    columns |= {name: [None] * len(newest) for name in ("sku", "variant", "price", "image_url")}
     fresh = warehouse.stage("fresh_products", PRODUCTS.arrow(columns))
     held_rows = warehouse.table(PRODUCTS).semi_join(fresh, "product_id")
     both = held_rows.union(fresh)

@@ -198,6 +198,11 @@ def _take_order(
         order.coupon,
         len(revenues),
         event_id,
+        "placed",
+        revenue,
+        0.0,
+        *(None,) * 6,
+        at,
     )
     batch.orders[(entry.source_id, order_id)] = (header, order.products, revenues)
 
@@ -232,6 +237,7 @@ def _lines(orders: pa.Table, batch: Batch) -> pa.Table:
         ),
         "discount": pc.cast(pa.array([line.discount or 0.0 for line in products], pa.float64()), money),
     }
+    columns |= {"gross_quantity": columns["quantity"], "gross_revenue": columns["revenue"]}
     schema = ORDER_LINES.schema.to_pyarrow()
     return pa.table([columns[field.name] for field in schema], schema=schema)
 

@@ -43,7 +43,8 @@ def test_a_message_is_queued_with_what_makes_it_personal(duck: Warehouse, db: En
     for place, name in enumerate(("Coffee", "Bread")):
         add(duck, PRODUCTS, product_id=name, name=name, category="Food", price=1, currency="EUR", updated_at=BEFORE)
         line = {"order_id": "o", "source_id": 1, "identifier_id": 1, "customer_id": 1, "ordered_at": BEFORE}
-        add(duck, ORDER_LINES, **line, line=place, product_id=name, quantity=1, revenue=5 - place, discount=0)
+        paid = {"quantity": 1, "gross_quantity": 1, "revenue": 5 - place, "gross_revenue": 5 - place, "discount": 0}
+        add(duck, ORDER_LINES, **line, **paid, line=place, product_id=name)
     with db.begin() as connection:
         for version in (1, 2):
             row = {"name": "winback_email", "version": version, "channel": "email", "locale": "it", "saved_at": NOW}

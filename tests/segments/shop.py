@@ -73,10 +73,12 @@ def make(seed: int = 7) -> Shop:
                     "quantity": 1.0,
                     "revenue": Decimal(dice.randrange(50, 2000)) / 100,
                     "discount": Decimal(0),
+                    "gross_quantity": 1.0,
                 }
                 for line in range(dice.randrange(1, 5))
             ]
-            shop.lines += lines
+            shop.lines += [{**line, "gross_revenue": line["revenue"]} for line in lines]
+            revenue = sum(line["revenue"] for line in lines)
             shop.orders.append(
                 {
                     **mine,
@@ -84,8 +86,12 @@ def make(seed: int = 7) -> Shop:
                     "source_id": 1,
                     "channel": dice.choice(["offline", "web"]),
                     "ordered_at": at,
+                    "updated_at": at,
                     "currency": "EUR",
-                    "revenue": sum(line["revenue"] for line in lines),
+                    "status": "placed",
+                    "revenue": revenue,
+                    "gross_revenue": revenue,
+                    "refunded": Decimal(0),
                     "discount": Decimal(0),
                     "lines": len(lines),
                     "event_id": order_id,
