@@ -5,12 +5,16 @@ from sqlalchemy import (
     Column,
     DateTime,
     Identity,
+    Index,
+    Integer,
     LargeBinary,
+    PrimaryKeyConstraint,
     SmallInteger,
     Table,
     Text,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 
 from onevoice.database import metadata
 
@@ -22,6 +26,9 @@ source = Table(
     Column("kind", Text, nullable=False),  # web, app, till, server, import; `internal` is OneVoice itself (id 0)
     Column("write_key", Text, nullable=False, unique=True),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
+    Column("platform", Text),  # whose webhooks it takes: shopify, woocommerce; null: none
+    Column("secret", Text),  # what that platform signs with
+    Column("disabled_at", DateTime(timezone=True)),  # null: it is in use
 )
 
 quarantine = Table(
@@ -34,4 +41,29 @@ quarantine = Table(
     Column("reason", Text, nullable=False),  # a code, see vocabulary.py
     Column("detail", Text, nullable=False),  # a sentence
     Column("payload", LargeBinary, nullable=False),  # as it came
+    Column("resolution", Text),  # replayed, discarded; null: open
+    Column("resolved_at", DateTime(timezone=True)),
+    Index("ix_quarantine_open", "id", postgresql_where=text("resolution IS NULL")),
+)
+
+tracking_plan = Table(
+    "tracking_plan",  # what an event must look like, see plans.py
+    metadata,
+    Column("event", Text, primary_key=True),  # the event's name; `*` stands for those without a plan of their own
+    Column("version", Integer, nullable=False),
+    Column("definition", JSONB, nullable=False),
+    Column("saved_at", DateTime(timezone=True), nullable=False),
+)
+
+plan_warning = Table(
+    "plan_warning",  # what plans object to in events that were taken all the same, counted
+    metadata,
+    Column("event", Text, nullable=False),
+    Column("source_id", SmallInteger, nullable=False),
+    Column("problem", Text, nullable=False),
+    Column("times", BigInteger, nullable=False),
+    Column("first_at", DateTime(timezone=True), nullable=False),
+    Column("last_at", DateTime(timezone=True), nullable=False),
+    Column("example", Text, nullable=False),  # a message id
+    PrimaryKeyConstraint("event", "source_id", "problem"),
 )
