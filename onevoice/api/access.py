@@ -1,5 +1,6 @@
 """Who may ask: every route but tracking, webhooks and ingest wants an API key, in a header or in the page's cookie."""
 
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
@@ -51,5 +52,12 @@ def engine_client(request: Request) -> EngineClient:
     return client
 
 
+def now(request: Request) -> datetime:
+    """The instant, by the application's clock."""
+    at: datetime = request.app.state.clock.now()
+    return at
+
+
 Database = Annotated[Engine, Depends(database)]
 Ask = Annotated[EngineClient, Depends(engine_client)]
+Now = Annotated[datetime, Depends(now)]

@@ -1,4 +1,4 @@
-"""`onevoice apply FOLDER`: segments, templates and journeys from YAML files into the database, in one transaction."""
+"""`onevoice apply FOLDER`: its YAML documents (tracking plans, segments, ...) into the database, in one transaction."""
 
 import json
 from collections.abc import Iterator
@@ -13,13 +13,14 @@ from sqlalchemy import Connection
 
 from onevoice import database
 from onevoice.content import templates
+from onevoice.events import plans
 from onevoice.journeys import service as journeys
 from onevoice.kernel.clock import Clock
 from onevoice.kernel.errors import InvalidInput, OneVoiceError
 from onevoice.kernel.settings import Settings
 from onevoice.segments import service as segments
 
-ORDER = ("segment", "template", "journey")
+ORDER = ("tracking_plan", "segment", "template", "journey")
 """A journey may name a segment and a template of the same folder, so those go first."""
 
 
@@ -52,6 +53,8 @@ def apply(connection: Connection, folder: Path, clock: Clock) -> list[dict[str, 
         try:
             if document["kind"] == "segment":
                 version, changed = segments.save(connection, document, now, coming=names)
+            elif document["kind"] == "tracking_plan":
+                version, changed = plans.save(connection, document, now)
             elif document["kind"] == "template":
                 version, changed = templates.save(connection, document, now, file.parent)
             else:

@@ -1,18 +1,23 @@
-"""Where events come from: each source has a kind and a write key."""
+"""Where events come from: each source has a kind, a write key, and maybe a platform whose webhooks it takes."""
 
 import asyncio
 import secrets
 import time
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine, Row, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from onevoice.events.models import source as table
-from onevoice.kernel.errors import Conflict, InvalidInput, Unavailable
+from onevoice.events.webhooks import platforms
+from onevoice.kernel.errors import Conflict, InvalidInput, NotFound, Unavailable
 
 KINDS = ("web", "app", "till", "server", "import")
+INTERNAL = "internal"
+"""The kind of OneVoice itself."""
 
 REFRESH_SECONDS = 1.0
 """An unknown key makes the cache look again, at most so often."""
@@ -26,6 +31,9 @@ class Source:
     name: str
     kind: str
     write_key: str
+    platform: str | None = None
+    secret: str | None = None
+    is_disabled: bool = False
 
 
 def ensure(connection: Connection, name: str, kind: str) -> Source:
@@ -41,7 +49,52 @@ def ensure(connection: Connection, name: str, kind: str) -> Source:
         row = connection.execute(made.returning(table)).one()
     if row.kind != kind:
         raise Conflict(f"The source {name!r} exists and is of kind {row.kind}, not {kind}; use another name")
-    return Source(row.id, row.name, row.kind, row.write_key)
+    return _source(row)
+
+
+def get(connection: Connection, name: str) -> Source:
+    """The source of that name. Raises NotFound."""
+    row = connection.execute(select(table).where(table.c.name == name)).one_or_none()
+    if row is None or row.kind == INTERNAL:
+        raise NotFound(f"There is no source {name!r}")
+    return _source(row)
+
+
+def all_sources(connection: Connection) -> list[Source]:
+    """All of them but OneVoice itself, by name."""
+    rows = connection.execute(select(table).where(table.c.kind != INTERNAL).order_by(table.c.name))
+    return [_source(row) for row in rows]
+
+
+def take_webhooks(connection: Connection, name: str, platform: str, secret: str) -> Source:
+    """Lets a source take a platform's webhooks, signed with the secret. Raises InvalidInput, NotFound."""
+    known = platforms()
+    if platform not in known:
+        raise InvalidInput(f"Webhooks are taken of {', '.join(known)}; got {platform!r}")
+    if not secret.strip():
+        raise InvalidInput("Give the secret the shop signs with; without it anybody could send orders")
+    return _changed(connection, name, platform=platform, secret=secret)
+
+
+def rotate_key(connection: Connection, name: str) -> Source:
+    """Gives a source a new write key; the old one opens nothing any more. Raises NotFound."""
+    return _changed(connection, name, write_key=secrets.token_urlsafe(24))
+
+
+def disable(connection: Connection, name: str, at: datetime | None) -> Source:
+    """Takes nothing more from a source, or with `at` None takes from it again. Raises NotFound."""
+    return _changed(connection, name, disabled_at=at)
+
+
+def _changed(connection: Connection, name: str, **values: Any) -> Source:
+    get(connection, name)
+    return _source(
+        connection.execute(table.update().where(table.c.name == name).values(**values).returning(table)).one()
+    )
+
+
+def _source(row: Row[Any]) -> Source:
+    return Source(row.id, row.name, row.kind, row.write_key, row.platform, row.secret, row.disabled_at is not None)
 
 
 class Sources:
@@ -76,4 +129,4 @@ class Sources:
                 rows = connection.execute(select(table)).all()
         except (OperationalError, PoolTimeoutError) as error:
             raise Unavailable("The database could not be asked for the write key; try again") from error
-        return {row.write_key: Source(row.id, row.name, row.kind, row.write_key) for row in rows}
+        return {row.write_key: _source(row) for row in rows}

@@ -148,8 +148,8 @@ def test_a_refused_call_is_named_in_the_answer_and_kept(settings: Settings, db: 
     assert [(one["index"], one["code"]) for one in answer.json()["report"]] == [(1, "no_identifier")]
     with db.connect() as connection:
         (kept,) = quarantine.listed(connection)
-    assert (kept["reason"], json.loads(kept["payload"]), kept["source_id"]) == ("no_identifier", bad, source.id)
-    assert "userId" in kept["detail"]
+    assert (kept.refused.reason, json.loads(kept.refused.payload)) == ("no_identifier", bad)
+    assert kept.refused.source_id == source.id and "userId" in kept.refused.detail
 
 
 def test_a_source_made_a_moment_ago_is_found_though_others_guess_keys(settings: Settings, db: Engine) -> None:
@@ -287,5 +287,5 @@ def test_nothing_acknowledged_is_lost_whatever_is_sent(settings: Settings, db: E
 
     asyncio.run(play(everything))
     with db.connect() as connection:
-        assert len(quarantine.listed(connection, 100_000)) == told["quarantined"] > 0
+        assert len(quarantine.listed(connection, limit=100_000)) == told["quarantined"] > 0
     assert len(entries_in(db)) == told["accepted"] > 0
