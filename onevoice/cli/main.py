@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 
 import onevoice
+from onevoice.cli import plans, sources
 from onevoice.cli.kinds import ImportKind, Role
-from onevoice.kernel import log
-from onevoice.kernel.settings import Settings, load
+from onevoice.cli.options import DataDir
+from onevoice.cli.options import settings as _settings
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -30,7 +31,8 @@ app = typer.Typer(
     ),
 )
 
-DataDir = Annotated[Path | None, typer.Option(help="Where the data is kept (default: ./data)", show_default=False)]
+app.add_typer(sources.app, name="source")
+app.add_typer(plans.app, name="tracking-plan")
 
 
 def _version(wanted: bool) -> None:
@@ -112,9 +114,3 @@ def doctor_command(
     from onevoice.cli import doctor
 
     raise typer.Exit(doctor.run(_settings(data_dir), as_json))
-
-
-def _settings(data_dir: Path | None = None, port: int | None = None) -> Settings:
-    settings = load(data_dir=data_dir, port=port)
-    log.configure(settings.log_level)
-    return settings

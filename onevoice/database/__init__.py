@@ -46,6 +46,17 @@ def engine(settings: Settings) -> Engine:
 
 
 @contextmanager
+def opened(settings: Settings) -> Iterator[Engine]:
+    """An engine on the migrated database, for one command."""
+    migrate(settings)
+    pool = engine(settings)
+    try:
+        yield pool
+    finally:
+        pool.dispose()
+
+
+@contextmanager
 def driver(connection: Connection) -> Iterator[psycopg.Connection[Any]]:
     """The psycopg connection under an SQLAlchemy one, in the same transaction; for COPY."""
     raw = connection.connection.driver_connection
