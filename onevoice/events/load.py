@@ -1,4 +1,4 @@
-"""Events on their way into the warehouse: decoded once, deduplicated, joined to customers, orders taken out of them.
+"""Events on their way into the warehouse: decoded once, deduplicated, joined to customers; sales go to `commerce`.
 
 Works on a batch as columns. What it writes it writes in the caller's transaction; the same batch twice is once.
 """
@@ -11,17 +11,16 @@ from functools import lru_cache
 
 import ibis
 import msgspec
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from onevoice.catalog.facts import ORDER_LINES, ORDERS
 from onevoice.customers import identity, profiles
 from onevoice.customers.facts import TRAITS
 from onevoice.customers.identity import ANONYMOUS, USER, Identifier, Link
 from onevoice.database.inbox import Entry
+from onevoice.events import commerce
 from onevoice.events.facts import EVENTS
-from onevoice.events.vocabulary import BLOCKED, Call, Context, EventEntry, OrderCompleted, OrderLine, text
+from onevoice.events.vocabulary import BLOCKED, Call, Context, EventEntry, text
 from onevoice.kernel.clock import naive
 from onevoice.kernel.ids import fact_id
 from onevoice.warehouse import Facts, Warehouse
@@ -36,16 +35,11 @@ _entry = msgspec.json.Decoder(EventEntry)
 _call = msgspec.json.Decoder(Call, strict=False)
 _context = msgspec.json.Decoder(Context, strict=False)
 _mapping = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_order = msgspec.json.Decoder(OrderCompleted, strict=False)
 _empty = msgspec.Raw(b"{}")
 
 
 Row = tuple[object, ...]
 """A row in the order of its table's columns."""
-
-
-Order = tuple[Row, list[OrderLine], list[float]]
-"""An order's row, its lines as they came, and their revenues."""
 
 
 @dataclass(slots=True)
@@ -56,7 +50,7 @@ class Batch:
     links: list[Link] = field(default_factory=list)
     events: list[Row] = field(default_factory=list)
     traits: list[Row] = field(default_factory=list)
-    orders: dict[tuple[int, str], Order] = field(default_factory=dict)  # by source and order id
+    sales: list[commerce.Told] = field(default_factory=list)
 
 
 def load(
@@ -74,7 +68,7 @@ def load(
     customers, moved = identity.resolve(warehouse, batch.seen, batch.links, revision, projected)
     warehouse.append(EVENTS, _table(EVENTS, batch.events, customers))
     profiles.take_traits(warehouse, _table(TRAITS, batch.traits, customers))
-    _append_orders(warehouse, batch, customers)
+    commerce.load(warehouse, batch.sales, customers)
     profiles.rebuild(warehouse, moved | set(customers.values()), secret)
 
 
@@ -136,8 +130,11 @@ def _take(batch: Batch, event_id: str, entry: Entry, event: EventEntry, source_k
             bytes(properties).decode(),
         )
     )
-    if event.type == "track" and name == "Order Completed":
-        _take_order(batch, event_id, entry, primary.id, channel, at, _order.decode(properties))
+    if event.type == "track" and name in commerce.EVENTS:
+        told = commerce.Told(
+            name, event_id, entry.source_id, primary.id, channel, at, naive(entry.received_at), bytes(properties)
+        )
+        batch.sales.append(told)
 
 
 def _identifiers(call: Call, context: Context | None) -> list[Identifier]:
@@ -174,72 +171,6 @@ def _trait(raw: bytes) -> str | None:
 def _given(value: msgspec.Raw | msgspec.UnsetType) -> msgspec.Raw | None:
     """The value, unless it is absent or null."""
     return None if value is msgspec.UNSET or bytes(value) == b"null" else value
-
-
-def _take_order(
-    batch: Batch, event_id: str, entry: Entry, identifier: int, channel: str, at: datetime, order: OrderCompleted
-) -> None:
-    order_id = text(order.order_id) or event_id
-    revenues = [
-        line.revenue if line.revenue is not None else (line.price or 0.0) * line.quantity for line in order.products
-    ]
-    revenue = order.revenue if order.revenue is not None else sum(revenues) if revenues else order.total or 0.0
-    header: Row = (
-        order_id,
-        entry.source_id,
-        identifier,
-        identifier,
-        channel,
-        text(order.store_id) or None,
-        at,
-        order.currency or "",
-        revenue,
-        order.discount or 0.0,
-        order.coupon,
-        len(revenues),
-        event_id,
-        "placed",
-        revenue,
-        0.0,
-        *(None,) * 6,
-        at,
-    )
-    batch.orders[(entry.source_id, order_id)] = (header, order.products, revenues)
-
-
-def _append_orders(warehouse: Warehouse, batch: Batch, customers: Mapping[int, int]) -> None:
-    """An order id that comes again under another message id replaces what was held."""
-    if not batch.orders:
-        return
-    orders = _table(ORDERS, [header for header, *_ in batch.orders.values()], customers)
-    incoming = warehouse.stage("incoming_orders", orders)
-    keys = incoming.select("source_id", "order_id")
-    warehouse.delete(ORDER_LINES, keys)
-    warehouse.delete(ORDERS, keys)
-    warehouse.append(ORDERS, incoming)
-    warehouse.append(ORDER_LINES, _lines(orders, batch))
-
-
-def _lines(orders: pa.Table, batch: Batch) -> pa.Table:
-    """The lines of the batch's orders; what a line shares with its order is repeated by index, not by row."""
-    counts = orders["lines"].to_numpy()
-    order = np.repeat(np.arange(len(counts)), counts)
-    products = [line for _, lines, _ in batch.orders.values() for line in lines]
-    money = ORDER_LINES.schema["revenue"].to_pyarrow()
-    columns = {name: orders[name].take(order) for name in ("order_id", "source_id", "identifier_id", "customer_id")}
-    columns |= {
-        "ordered_at": orders["ordered_at"].take(order),
-        "line": pa.array(np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)),
-        "product_id": pa.array([text(line.product_id) or text(line.sku) for line in products], pa.string()),
-        "quantity": pa.array([line.quantity for line in products], pa.float64()),
-        "revenue": pc.cast(
-            pa.array([r for *_, revenues in batch.orders.values() for r in revenues], pa.float64()), money
-        ),
-        "discount": pc.cast(pa.array([line.discount or 0.0 for line in products], pa.float64()), money),
-    }
-    columns |= {"gross_quantity": columns["quantity"], "gross_revenue": columns["revenue"]}
-    schema = ORDER_LINES.schema.to_pyarrow()
-    return pa.table([columns[field.name] for field in schema], schema=schema)
 
 
 def _table(facts: Facts, rows: Sequence[Row], customers: Mapping[int, int]) -> pa.Table:
