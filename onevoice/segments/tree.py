@@ -13,111 +13,23 @@ Written in YAML as mappings of one key, the kind of the condition:
 Whoever lacks what a condition compares (the trait, an order to average) does not meet it; `not` finds them.
 """
 
-import re
 from collections.abc import Iterator
-from datetime import timedelta
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from onevoice.kernel.errors import InvalidInput
+from onevoice.segments.conditions import KINDS
+from onevoice.segments.conditions.channels import Consent, Reachable
+from onevoice.segments.conditions.kind import AnyKind, Asked
+from onevoice.segments.conditions.membership import InSegment
 
-Number = int | float
-Value = str | Number | bool
+__all__ = ["All", "Any_", "Condition", "Consent", "InSegment", "Leaf", "Not", "Reachable", "condition"]
 
 DEEPEST = 40
 """How deep conditions may be nested; some twenty levels more, and a store's SQL compiler runs out of stack."""
 
-LONGEST = timedelta(days=36_500)
-"""The longest window: a century, which every store's timestamps still reach back."""
-
-
-class _Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the parameters of all conditions share."""
-
-
-class Trait(_Condition, frozen=True):
-    """A trait compared. Exactly one comparison is set; numbers are compared as numbers, 2 is 2.0.
-
-    `contains` asks for a part of a text, or for a member of a list.
-    """
-
-    name: str
-    equals: Value | None = None
-    not_equals: Value | None = None
-    one_of: list[Value] | None = None
-    contains: str | None = None
-    at_least: Number | None = None
-    at_most: Number | None = None
-    above: Number | None = None
-    below: Number | None = None
-    exists: Literal[True] | None = None
-
-
-class Event(_Condition, frozen=True):
-    """How often an event happened, in all or within the last days; `where` names properties and their values."""
-
-    name: str
-    at_least: int | None = None  # 1 where none of the three is set
-    at_most: int | None = None
-    exactly: int | None = None
-    within: str | None = None
-    where: dict[str, Value] = {}
-
-
-class Orders(_Condition, frozen=True):
-    """The number of orders, their revenue or its average, in all or within the last days."""
-
-    measure: Literal["count", "revenue", "average"] = "count"
-    at_least: Number | None = None
-    at_most: Number | None = None
-    exactly: Number | None = None
-    within: str | None = None
-
-
-class LastOrder(_Condition, frozen=True):
-    """When the last order was: `before` so long ago (and nothing since), or `within` the last days."""
-
-    before: str | None = None
-    within: str | None = None
-
-
-class Category(_Condition, frozen=True):
-    """A category bought: on so many order lines, or so large a share of the spend, or more than any other (`top`)."""
-
-    name: str
-    measure: Literal["lines", "share", "top"] = "lines"
-    at_least: Number = 1
-    within: str | None = None
-
-
-class Prefers(_Condition, frozen=True):
-    """The channel on which the customer reacted most, by own opens and clicks.
-
-    Ties go to the channel of the last reaction (to the second), then to the first name of the alphabet.
-    """
-
-    channel: str
-    within: str = "365 days"
-
-
-class Consent(_Condition, frozen=True):
-    """The newest word on the channel and topic is a grant."""
-
-    channel: str
-    topic: str
-
-
-class Reachable(_Condition, frozen=True):
-    """There is an address on the channel, and it is not suppressed."""
-
-    channel: str
-
-
-class InSegment(_Condition, frozen=True):
-    """In another segment."""
-
-    name: str
+Leaf = Asked
 
 
 class All(msgspec.Struct, frozen=True):
@@ -138,31 +50,15 @@ class Not(msgspec.Struct, frozen=True):
     condition: "Condition"
 
 
-Leaf = Trait | Event | Orders | LastOrder | Category | Prefers | Consent | Reachable | InSegment
 Condition = Leaf | All | Any_ | Not
 
-LEAVES: dict[str, type[Leaf]] = {
-    "trait": Trait,
-    "event": Event,
-    "orders": Orders,
-    "last_order": LastOrder,
-    "category": Category,
-    "prefers": Prefers,
-    "consent": Consent,
-    "reachable": Reachable,
-    "segment": InSegment,
-}
+LEAVES: dict[str, AnyKind] = {kind.name: kind for kind in KINDS}
+_BY_ASKED: dict[type[Asked], AnyKind] = {kind.asked: kind for kind in KINDS}
 
-COMPARISONS = {
-    Trait: (
-        ("equals", "not_equals", "one_of", "contains", "at_least", "at_most", "above", "below", "exists"),
-        1,
-    ),
-    Event: (("at_least", "at_most", "exactly"), 0),
-    Orders: (("at_least", "at_most", "exactly"), 1),
-    LastOrder: (("before", "within"), 1),
-}
-"""Which fields exclude each other, and how many of them must be set at least."""
+
+def kind_of(leaf: Leaf) -> AnyKind:
+    """The kind of a leaf."""
+    return _BY_ASKED[type(leaf)]
 
 
 def condition(document: Any, path: str = "where") -> Condition:
@@ -186,47 +82,21 @@ def _condition(document: Any, path: str, depth: int) -> Condition:
         return Not(_condition(value, here, depth + 1))
     if kind not in LEAVES:
         raise InvalidInput(f"{here}: there is no such condition; there are all, any, not, {', '.join(LEAVES)}")
+    return _leaf(LEAVES[kind], value, here)
+
+
+def _leaf(kind: AnyKind, value: Any, here: str) -> Leaf:
     try:
-        leaf = msgspec.convert(value, LEAVES[kind])
+        leaf: Leaf = msgspec.convert(value, kind.asked)
     except msgspec.ValidationError as error:
-        fields = ", ".join(LEAVES[kind].__struct_fields__)
-        raise InvalidInput(f"{here}: {error}; {kind} takes {fields}") from error
-    _check(leaf, here)
+        fields = ", ".join(kind.asked.__struct_fields__)
+        raise InvalidInput(f"{here}: {error}; {kind.name} takes {fields}") from error
+    given = [name for name in kind.one_of if getattr(leaf, name) is not None]
+    if len(given) > 1 or (kind.needs_one and not given):
+        how_many = "exactly one" if kind.needs_one else "at most one"
+        raise InvalidInput(f"{here}: give {how_many} of {', '.join(kind.one_of)}")
+    kind.check(leaf, here)
     return leaf
-
-
-def _check(leaf: Leaf, here: str) -> None:
-    names, least = COMPARISONS.get(type(leaf), ((), 0))
-    given = [name for name in names if getattr(leaf, name) is not None]
-    if len(given) > 1 or len(given) < least:
-        how_many = "exactly one" if least else "at most one"
-        raise InvalidInput(f"{here}: give {how_many} of {', '.join(names)}")
-    for name in ("within", "before"):
-        if getattr(leaf, name, None) is not None:
-            days(getattr(leaf, name), f"{here}.{name}")
-    if isinstance(leaf, Category) and leaf.measure != "top":
-        _check_amount(leaf, here)
-    if isinstance(leaf, Event):
-        for name, value in leaf.where.items():
-            if '"' in name or value == "":
-                raise InvalidInput(f"{here}.where: expected names without quotes, and values that are not empty")
-
-
-def _check_amount(leaf: Category, here: str) -> None:
-    if leaf.at_least <= 0 or (leaf.measure == "share" and leaf.at_least > 1):
-        allowed = "above 0 and up to 1" if leaf.measure == "share" else "1 or more"
-        raise InvalidInput(f"{here}.at_least: expected {allowed}; got {leaf.at_least}")
-
-
-def days(text: str, here: str = "") -> timedelta:
-    """`60 days`, `12 hours`. Raises InvalidInput."""
-    found = re.fullmatch(r"(\d{1,6})\s*(day|hour)s?", text.strip())
-    if not found:
-        raise InvalidInput(f"{here}: expected a number of days or hours, such as `60 days`; got {text!r}")
-    length = timedelta(days=int(found[1])) if found[2] == "day" else timedelta(hours=int(found[1]))
-    if length > LONGEST:
-        raise InvalidInput(f"{here}: expected at most {LONGEST.days} days; got {text!r}")
-    return length
 
 
 def segments_named(tree: Condition) -> Iterator[str]:

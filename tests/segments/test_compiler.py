@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
-from onevoice.segments.compiler import REACTIONS, members
+from onevoice.customers.facts import PROFILES
+from onevoice.segments.compiler import evaluated, is_population_relative, members, reads
+from onevoice.segments.conditions.channels import REACTIONS
+from onevoice.segments.conditions.kind import Asked
 from onevoice.segments.facts import SEGMENT_MEMBERS
 from onevoice.segments.tree import DEEPEST, condition
 from onevoice.warehouse import Warehouse
@@ -208,6 +211,38 @@ def test_conditions_may_be_nested_as_deep_as_allowed(shop: Warehouse) -> None:
         expected = expected & reachable() if level % 3 else EVERYBODY - expected
     found = {row["customer_id"] for row in shop.rows(members(condition(where), shop, NOW))}
     assert found == expected and 0 < len(expected) < len(EVERYBODY)
+
+
+def test_among_some_customers_a_condition_finds_those_of_them_who_meet_it(shop: Warehouse) -> None:
+    some = set(range(1, 121, 3))
+    profiles = shop.table(PROFILES)
+    table = profiles.filter(profiles.customer_id.isin(list(some)))
+    for document, expected in CASES:
+        for among in (table, some):
+            found = {row["customer_id"] for row in shop.rows(members(condition(document), shop, NOW, among))}
+            assert found == expected & some, document
+
+
+def test_a_leaf_evaluated_for_one_customer_says_what_membership_says_with_the_values_seen(shop: Warehouse) -> None:
+    for document, expected in CASES:
+        asked = condition(document)
+        if isinstance(asked, Asked):
+            for customer in (1, 2, 3, 4):
+                assert evaluated(asked, shop, NOW, customer).holds == (customer in expected), document
+    customer = next(c for c, paid in orders().items() if len(paid) == 2)
+    seen = evaluated(condition({"orders": {"at_least": 2}}), shop, NOW, customer).seen
+    assert seen == {"count": 2}
+
+
+def test_a_tree_says_what_it_reads() -> None:
+    tree = {
+        "all": [{"not": {"event": {"name": "A"}}}, {"last_order": {"before": "9 days"}}, {"segment": {"name": "s"}}]
+    }
+    found = reads(condition(tree))
+    assert found.tables == {"events", "orders", "segment_members"} and found.events == {"A"}
+    assert found.segments == {"s"} and found.windows
+    assert not reads(condition({"orders": {"at_least": 1}})).windows
+    assert not is_population_relative(condition(tree))
 
 
 def test_the_cases_tell_conditions_apart() -> None:

@@ -1,0 +1,12 @@
+"""The kinds of condition: one file per family, each kind with its parameters, what it measures and what it reads."""
+
+from onevoice.segments.conditions.affinity import AFFINITY_KINDS
+from onevoice.segments.conditions.channels import CHANNEL_KINDS
+from onevoice.segments.conditions.events import EVENT
+from onevoice.segments.conditions.kind import AnyKind
+from onevoice.segments.conditions.membership import MEMBERSHIP_KINDS
+from onevoice.segments.conditions.orders import ORDER_KINDS
+from onevoice.segments.conditions.traits import TRAIT
+
+KINDS: tuple[AnyKind, ...] = (TRAIT, EVENT, *ORDER_KINDS, *AFFINITY_KINDS, *CHANNEL_KINDS, *MEMBERSHIP_KINDS)
+"""All of them."""

@@ -1,0 +1,112 @@
+"""Where and whether a customer can be spoken to: preferred channel, consent, an address that is not suppressed."""
+
+import ibis
+import ibis.expr.types as ir
+
+from onevoice.customers.facts import ADDRESSES, CONSENTS, SUPPRESSIONS
+from onevoice.delivery.facts import MESSAGE_EVENTS, MESSAGES
+from onevoice.delivery.statuses import PERSONAL
+from onevoice.events.facts import EVENTS
+from onevoice.segments.conditions.kind import Asked, Kind, Measured, Scope, reading
+from onevoice.segments.conditions.windows import days, since
+
+REACTIONS = {
+    "Email Opened": "email",
+    "Email Link Clicked": "email",
+    "Push Notification Opened": "push",
+    "Push Opened": "push",
+    "SMS Link Clicked": "sms",
+    "SMS Clicked": "sms",
+}
+"""Tracked events that are a reaction on a channel, as other tools name them; news of our own messages counts too."""
+
+REACTION = 2**32
+"""What a reaction weighs in a channel's score: more than the seconds since 1970 of the last one, which break ties."""
+
+
+class Prefers(Asked, frozen=True):
+    """The channel on which the customer reacted most, by own opens and clicks.
+
+    Ties go to the channel of the last reaction (to the second), then to the first name of the alphabet.
+    """
+
+    channel: str
+    within: str = "365 days"
+
+
+class Consent(Asked, frozen=True):
+    """The newest word on the channel and topic is a grant."""
+
+    channel: str
+    topic: str
+
+
+class Reachable(Asked, frozen=True):
+    """There is an address on the channel, and it is not suppressed."""
+
+    channel: str
+
+
+def _check(asked: Prefers, here: str) -> None:
+    days(asked.within, f"{here}.within")
+
+
+def _prefers(asked: Prefers, scope: Scope) -> Measured:
+    reactions = _reactions(scope, asked.within)
+    counted = reactions.group_by("customer_id", "channel").aggregate(
+        score=reactions.count() * REACTION + reactions.occurred_at.max().epoch_seconds()
+    )
+    best = counted.group_by("customer_id").aggregate(
+        _here=counted.score.max(where=counted.channel == asked.channel),
+        _earlier=counted.score.max(where=counted.channel < asked.channel),
+        _later=counted.score.max(where=counted.channel > asked.channel),
+        channel=counted.channel.argmax(counted.score),
+    )
+    ahead = (best._here > ibis.coalesce(best._earlier, 0)) & (best._here >= ibis.coalesce(best._later, 0))
+    return Measured(best, ahead)
+
+
+def _reactions(scope: Scope, within: str) -> ir.Table:
+    """customer_id, channel, occurred_at of what people opened and clicked, whoever sent it."""
+    events = scope.table(EVENTS)
+    tracked = since(scope, events.filter(events.name.isin(list(REACTIONS))), "occurred_at", within)
+    tracked = tracked.select("customer_id", "occurred_at", channel=tracked.name.cases(*REACTIONS.items(), else_=""))
+    news, messages = scope.warehouse.table(MESSAGE_EVENTS), scope.table(MESSAGES)
+    personal = since(scope, news.filter(news.news.isin(PERSONAL), ~news.machine), "occurred_at", within)
+    owned = personal.select("message_id", "occurred_at").join(
+        messages.select("message_id", "customer_id", "channel"), "message_id"
+    )
+    columns = ("customer_id", "channel", "occurred_at")
+    return tracked.select(*columns).union(owned.select(*columns))
+
+
+def _consent(asked: Consent, scope: Scope) -> Measured:
+    consents = scope.table(CONSENTS)
+    here = consents.filter(consents.channel.isin([asked.channel, "*"]), consents.topic.isin([asked.topic, "*"]))
+    words = here.group_by("customer_id").aggregate(
+        granted_at=here.occurred_at.max(where=here.state == "granted"),
+        refused_at=here.occurred_at.max(where=here.state != "granted"),
+    )
+    met = words.granted_at.notnull() & (words.refused_at.isnull() | (words.granted_at > words.refused_at))
+    return Measured(words, met)
+
+
+def _reachable(asked: Reachable, scope: Scope) -> Measured:
+    addresses, listed = scope.table(ADDRESSES), scope.warehouse.table(SUPPRESSIONS)
+    here = addresses.filter(addresses.channel == asked.channel)
+    reached = here.anti_join(listed.filter(listed.channel == asked.channel), "address_hash")
+    found = reached.select("customer_id", "address")
+    return Measured(found, found.address.notnull())
+
+
+CHANNEL_KINDS = (
+    Kind(
+        "prefers",
+        Prefers,
+        _prefers,
+        lambda asked: reading(EVENTS, MESSAGES, MESSAGE_EVENTS, events=frozenset(REACTIONS), windows=True),
+        _check,
+    ),
+    Kind("consent", Consent, _consent, lambda asked: reading(CONSENTS)),
+    Kind("reachable", Reachable, _reachable, lambda asked: reading(ADDRESSES, SUPPRESSIONS)),
+)
