@@ -9,7 +9,6 @@ Source: Fellegi & Sunter 1969; moj-analytical-services.github.io/splink, "The Fe
 
 import logging
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Any
 
 import duckdb
@@ -21,6 +20,7 @@ import splink.comparison_library as compare
 from splink import DuckDBAPI, Linker, SettingsCreator, block_on
 
 from onevoice.customers.facts import ADDRESSES, IDENTIFIERS, PROFILES
+from onevoice.customers.schemas import FieldEvidence, Suggestion
 from onevoice.warehouse import Warehouse
 
 LEAST_WEIGHT = 6.0
@@ -45,28 +45,6 @@ _BLOCKS = (
     ("last_name", "birthday"),
     ("first_name", "last_name", "city"),
 )
-
-
-@dataclass(frozen=True)
-class FieldEvidence:
-    """What one field says about a pair."""
-
-    field: str
-    left: str | None
-    right: str | None
-    weight: float  # of the match weight, in bits; 0 where one of them lacks it
-
-
-@dataclass(frozen=True)
-class Suggestion:
-    """Two customers that may be one; `left` is the lower id."""
-
-    left: int
-    right: int
-    weight: float  # log2 of the odds
-    probability: float
-    prior: float  # the weight before any field is looked at
-    evidence: tuple[FieldEvidence, ...]
 
 
 def found(

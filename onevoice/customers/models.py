@@ -1,6 +1,18 @@
 """Database tables of the customers: the published identifiers, the consent ledger, the suppression list."""
 
-from sqlalchemy import BigInteger, Column, DateTime, Index, LargeBinary, PrimaryKeyConstraint, Table, Text, Uuid
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Double,
+    Index,
+    LargeBinary,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from onevoice.database import metadata
@@ -44,4 +56,22 @@ published = Table(
     metadata,
     Column("name", Text, primary_key=True),
     Column("position", BigInteger, nullable=False),
+)
+
+match_suggestion = Table(
+    "match_suggestion",  # pairs that may be one customer, and what a person said to it (suggestions.py)
+    metadata,
+    # A customer's id is that of one of its identifiers, so the pair can be found again when either has another id.
+    Column("left_customer_id", BigInteger, nullable=False),  # the lower one
+    Column("right_customer_id", BigInteger, nullable=False, index=True),
+    Column("weight", Double, nullable=False),  # log2 of the odds
+    Column("probability", Double, nullable=False),
+    Column("prior", Double, nullable=False),
+    Column("evidence", JSONB, nullable=False),  # per field: left, right, weight
+    Column("found_at", DateTime(timezone=True), nullable=False),
+    Column("state", Text, nullable=False, server_default=text("'open'")),  # open, accepted, refused
+    Column("decided_at", DateTime(timezone=True)),
+    Column("decided_by", Text),
+    Column("note", Text),
+    PrimaryKeyConstraint("left_customer_id", "right_customer_id"),
 )

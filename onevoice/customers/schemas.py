@@ -1,4 +1,4 @@
-"""Shapes in which consent and suppression enter by the inbox."""
+"""Shapes in which consent and suppression enter by the inbox, and in which a suggested merge goes from engine to api."""
 
 from datetime import datetime
 
@@ -24,3 +24,23 @@ class SuppressionEntry(msgspec.Struct, frozen=True):
     address_hash: str  # hexadecimal
     reason: str
     occurred_at: datetime
+
+
+class FieldEvidence(msgspec.Struct, frozen=True):
+    """What one field says about a pair."""
+
+    field: str
+    left: str | None
+    right: str | None
+    weight: float  # of the match weight, in bits; 0 where one of them lacks it
+
+
+class Suggestion(msgspec.Struct, frozen=True):
+    """Two customers that may be one; `left` is the lower id."""
+
+    left: int
+    right: int
+    weight: float  # log2 of the odds
+    probability: float
+    prior: float  # the weight before any field is looked at
+    evidence: tuple[FieldEvidence, ...]

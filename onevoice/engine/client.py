@@ -24,13 +24,16 @@ class EngineClient:
         self._http = httpx.Client(
             base_url=f"http://127.0.0.1:{settings.engine_port}",
             headers={HEADER: engine_key(settings.secret())},
-            timeout=30.0,
         )
 
-    def ask(self, question: str, **arguments: Any) -> Any:
-        """The answer, as plain JSON values. Raises Unavailable where no engine answers, or the engine's own error."""
+    def ask(self, question: str, patience: float = 30.0, **arguments: Any) -> Any:
+        """The answer, as plain JSON values, waited for `patience` seconds.
+
+        Raises Unavailable where no engine answers, or the engine's own error.
+        """
         try:
-            response = self._http.post(f"/ask/{question}", content=msgspec.json.encode(arguments))
+            body = msgspec.json.encode(arguments)
+            response = self._http.post(f"/ask/{question}", content=body, timeout=patience)
         except httpx.TransportError as error:
             raise Unavailable("The engine does not answer; start it with `onevoice serve`") from error
         if response.status_code == 200:

@@ -9,6 +9,7 @@ import msgspec
 
 from onevoice.catalog.facts import ORDERS
 from onevoice.customers import views
+from onevoice.customers.schemas import Suggestion
 from onevoice.delivery.facts import MESSAGE_EVENTS, MESSAGES
 from onevoice.events.facts import EVENTS
 from onevoice.insights import experiments, metrics
@@ -69,6 +70,13 @@ def reasons(warehouse: Warehouse, now: datetime, customer_id: int, journey: str 
     """Why the customer did or did not get a message: every decision, with the values the rules saw."""
     views.customer(warehouse, customer_id)
     return why.why(warehouse, customer_id, journey)
+
+
+def matches(warehouse: Warehouse, now: datetime, refused: list[list[int]]) -> list[Suggestion]:
+    """Customers that may be one, see customers.matching."""
+    from onevoice.customers import matching  # splink is large, and seldom asked
+
+    return matching.found(warehouse, [(left, right) for left, right in refused])
 
 
 def segment(warehouse: Warehouse, now: datetime, name: str, sample: int = 10) -> dict[str, Any]:
@@ -133,6 +141,7 @@ QUESTIONS: dict[str, Question] = {
         customer,
         timeline,
         reasons,
+        matches,
         segment,
         segment_sizes,
         segment_preview,
