@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 
 import onevoice
 from onevoice import database
-from onevoice.api import customers, journeys, keys, kpis, page, plans, segments, sources
+from onevoice.api import customers, journeys, keys, kpis, matches, page, plans, segments, sources
 from onevoice.api.access import require_key
 from onevoice.channels import adapter
 from onevoice.delivery import routes as delivery_routes
@@ -55,7 +55,7 @@ def application(settings: Settings) -> FastAPI:
     app.router.routes.extend(event_routes.routes(committer, Sources(pool), clock))
     app.router.routes.extend(delivery_routes.routes(committer, pool, settings, adapters))
     app.include_router(page.router)
-    further = (sources.router, plans.router)
+    further = (sources.router, plans.router, matches.router)
     for router in (customers.router, segments.router, journeys.router, kpis.router, *further):
         app.include_router(router, dependencies=[Depends(require_key)])
     _describe(app, {**event_routes.OPENAPI_PATHS, **delivery_routes.OPENAPI_PATHS}, event_routes.OPENAPI_SECURITY)

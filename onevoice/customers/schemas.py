@@ -1,4 +1,4 @@
-"""Shapes in which consent and suppression enter by the inbox, and in which a suggested merge goes from engine to api."""
+"""Shapes in which consent and suppression enter by the inbox, and a suggested merge goes from engine to api."""
 
 from datetime import datetime
 
