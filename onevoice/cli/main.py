@@ -66,7 +66,7 @@ def serve_command(
     key = serve.first_key(ready)
     typer.echo(f"OneVoice is at {ready.base_url}/?key={key}" if key else f"OneVoice is at {ready.base_url}/")
     typer.echo(f"API document: {ready.base_url}/docs    Stop with Ctrl-C")
-    serve.supervise(ready)
+    serve.supervise(ready, embedded=not settings.database_url)
 
 
 @app.command("migrate", help="Create or upgrade the database's tables. Safe to run twice.")

@@ -11,6 +11,8 @@ from types import FrameType
 from onevoice import database
 from onevoice.api import keys
 from onevoice.cli.kinds import Role
+from onevoice.database import embedded as embedded_server
+from onevoice.kernel.errors import Unavailable
 from onevoice.kernel.log import logger
 from onevoice.kernel.settings import Settings, as_environment
 
@@ -53,8 +55,11 @@ def spawn(role: Role, settings: Settings) -> "subprocess.Popen[bytes]":
     )
 
 
-def supervise(settings: Settings, roles: tuple[Role, ...] = tuple(Role)) -> None:
-    """Keeps the roles running until SIGINT or SIGTERM, then stops them in good order."""
+def supervise(settings: Settings, roles: tuple[Role, ...] = tuple(Role), *, embedded: bool = False) -> None:
+    """Keeps the roles, and with `embedded` the PostgreSQL in the data directory, running until SIGINT or SIGTERM.
+
+    Then stops the roles in good order.
+    """
     stopping = False
 
     def stop(_number: int, _frame: FrameType | None) -> None:
@@ -65,6 +70,8 @@ def supervise(settings: Settings, roles: tuple[Role, ...] = tuple(Role)) -> None
     signal.signal(signal.SIGTERM, stop)
     children = {role: spawn(role, settings) for role in roles}
     while not stopping:
+        if embedded and not embedded_server.is_running(settings.data_dir):
+            _revive(settings)
         for role, child in children.items():
             if child.poll() is not None and not stopping:
                 log.error("role died, starting it again", role=role.value, status=child.returncode)
@@ -72,6 +79,15 @@ def supervise(settings: Settings, roles: tuple[Role, ...] = tuple(Role)) -> None
                 children[role] = spawn(role, settings)
         time.sleep(0.2)
     stop_all(list(children.values()))
+
+
+def _revive(settings: Settings) -> None:
+    log.error("PostgreSQL died, starting it again")
+    try:
+        embedded_server.url(settings.data_dir)
+    except Unavailable as error:
+        log.error("PostgreSQL did not start, trying again", error=error.message)
+        time.sleep(1.0)
 
 
 def stop_all(children: list["subprocess.Popen[bytes]"]) -> None:
