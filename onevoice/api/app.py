@@ -4,14 +4,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import psycopg
+import sqlalchemy.exc
 import uvicorn
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
 
 import onevoice
 from onevoice import database
-from onevoice.api import customers, journeys, keys, kpis, matches, page, plans, segments, sources
+from onevoice.api import customers, health, journeys, keys, kpis, matches, page, plans, segments, sources
 from onevoice.api.access import require_key
 from onevoice.channels import adapter
 from onevoice.delivery import routes as delivery_routes
@@ -19,7 +22,7 @@ from onevoice.engine.client import EngineClient
 from onevoice.events import routes as event_routes
 from onevoice.events.committer import Committer
 from onevoice.events.sources import Sources
-from onevoice.kernel.errors import OneVoiceError
+from onevoice.kernel.errors import InvalidInput, OneVoiceError, Unavailable
 from onevoice.kernel.log import logger
 from onevoice.kernel.settings import Settings
 
@@ -52,9 +55,15 @@ def application(settings: Settings) -> FastAPI:
     app.state.clock = clock
     app.add_exception_handler(OneVoiceError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _no_route)
+    for unstorable in (sqlalchemy.exc.DataError, psycopg.DataError):
+        app.add_exception_handler(unstorable, _unstorable)
+    for away in (sqlalchemy.exc.OperationalError, sqlalchemy.exc.TimeoutError, psycopg.OperationalError):
+        app.add_exception_handler(away, _away)
     app.router.routes.extend(event_routes.routes(committer, Sources(pool), clock))
     app.router.routes.extend(delivery_routes.routes(committer, pool, settings, adapters))
     app.include_router(page.router)
+    app.include_router(health.router)
     further = (sources.router, plans.router, matches.router)
     for router in (customers.router, segments.router, journeys.router, kpis.router, *further):
         app.include_router(router, dependencies=[Depends(require_key)])
@@ -84,6 +93,26 @@ async def _invalid(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
     return JSONResponse({"code": "invalid_input", "message": faults}, 400)
+
+
+async def _no_route(_request: Request, error: Exception) -> JSONResponse:
+    """No such path or method: with a code too, since rudder-sdk-python repeats for ever what has none."""
+    assert isinstance(error, HTTPException)
+    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "error")
+    return JSONResponse({"code": code, "message": f"{error.detail}; see /docs"}, error.status_code, error.headers)
+
+
+async def _unstorable(request: Request, error: Exception) -> JSONResponse:
+    """A value that no check of ours caught and the database cannot hold, such as a NUL in a text."""
+    log.warning("unstorable", path=request.url.path, error=str(error))
+    told = "A value cannot be stored: a NUL character in a text, or a number too large; leave it out"
+    return JSONResponse({"code": InvalidInput.code, "message": told}, InvalidInput.status)
+
+
+async def _away(request: Request, error: Exception) -> JSONResponse:
+    log.error("database away", path=request.url.path, error=str(error))
+    told = "The database does not answer; try again"
+    return JSONResponse({"code": Unavailable.code, "message": told}, Unavailable.status, {"retry-after": "1"})
 
 
 def _describe(app: FastAPI, further: dict[str, Any], security: dict[str, Any]) -> None:

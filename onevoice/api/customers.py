@@ -1,12 +1,12 @@
 """Customers over HTTP: search, one customer, the timeline, and why they did or did not get a message."""
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel
 
 from onevoice.api.access import Ask
+from onevoice.api.instants import Instant
 
 router = APIRouter(prefix="/v1/customers", tags=["customers"])
 
@@ -21,7 +21,7 @@ class CustomerRow(BaseModel):
     last_name: str | None
     locale: str
     country: str | None
-    first_seen_at: datetime
+    first_seen_at: Instant
 
 
 class CustomerList(BaseModel):
@@ -36,7 +36,7 @@ class IdentifierShown(BaseModel):
 
     namespace: str
     value: str
-    first_seen_at: datetime
+    first_seen_at: Instant
 
 
 class LinkShown(BaseModel):
@@ -48,7 +48,7 @@ class LinkShown(BaseModel):
     trust: str
     source_id: int
     event_id: str
-    linked_at: datetime
+    linked_at: Instant
 
 
 class AddressShown(BaseModel):
@@ -56,7 +56,7 @@ class AddressShown(BaseModel):
 
     channel: str
     address: str
-    updated_at: datetime
+    updated_at: Instant
 
 
 class ConsentShown(BaseModel):
@@ -65,7 +65,7 @@ class ConsentShown(BaseModel):
     channel: str
     topic: str
     state: str
-    occurred_at: datetime
+    occurred_at: Instant
 
 
 class Customer(CustomerRow):
@@ -82,7 +82,7 @@ class Customer(CustomerRow):
 class TimelineItem(BaseModel):
     """Something the customer did or that was sent to them."""
 
-    at: datetime
+    at: Instant
     what: Literal["event", "message"]
     type: str
     name: str

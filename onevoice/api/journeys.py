@@ -1,12 +1,12 @@
 """Journeys over HTTP: the list, and one with its figures per step, its decisions and its lift."""
 
-from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter
 from pydantic import BaseModel
 
 from onevoice.api.access import Ask, Database
+from onevoice.api.instants import Instant
 from onevoice.journeys import service
 
 router = APIRouter(prefix="/v1/journeys", tags=["journeys"])
@@ -18,7 +18,7 @@ class JourneyRow(BaseModel):
     name: str
     version: int
     status: str
-    saved_at: datetime
+    saved_at: Instant
     definition: dict[str, Any]
 
 

@@ -259,7 +259,8 @@ async def _body(request: Request) -> bytes:
 
 
 def _operation(summary: str, answer: str, status: str = "200") -> dict[str, Any]:
-    return {"summary": summary, "tags": ["delivery"], "responses": {status: {"description": answer}}}
+    refused = {"4XX": {"description": "The link is not ours, or cannot be read"}}
+    return {"summary": summary, "tags": ["delivery"], "responses": {status: {"description": answer}, **refused}}
 
 
 def _path(name: str, operations: dict[str, Any]) -> dict[str, Any]:

@@ -88,9 +88,9 @@ class OrderCompleted(msgspec.Struct):
 
 
 def text(value: Any) -> str:
-    """An id as text: numbers as written without a trailing `.0`, None as empty."""
+    """An id as text: numbers as written without a trailing `.0`, None as empty, without NUL (no PostgreSQL text)."""
     if value is None:
         return ""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    return str(value).strip()
+    return str(value).replace("\x00", "").strip()

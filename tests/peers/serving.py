@@ -84,9 +84,13 @@ class Shop:
 
     def rows(self, table: str) -> list[dict[str, Any]]:
         """A warehouse table's rows."""
-        (facts,) = (one for one in TABLES if one.name == table)
-        warehouse = self.engine.warehouse
-        return list(warehouse.read(warehouse.table(facts)).to_pylist())
+        return rows(self.engine, table)
+
+
+def rows(engine: Engine, table: str) -> list[dict[str, Any]]:
+    """A warehouse table's rows."""
+    (facts,) = (one for one in TABLES if one.name == table)
+    return list(engine.warehouse.read(engine.warehouse.table(facts)).to_pylist())
 
 
 @contextmanager
