@@ -37,7 +37,6 @@ from onevoice.kernel.clock import SharedClock
 from onevoice.kernel.errors import Unavailable
 from onevoice.kernel.ids import identifier_id
 from onevoice.kernel.settings import Settings
-from onevoice.segments import refresh
 from onevoice.segments import service as segments
 
 WINBACK = Path(__file__).parent / "winback"
@@ -268,7 +267,7 @@ class Demo:
         with self.engine.database.begin() as connection:
             applying.apply(connection, WINBACK, self.clock)
             saved = segments.all_segments(connection)
-        refresh.refresh(self.engine.warehouse, saved, self.clock.now())
+        self.engine.refresher.all(saved, self.clock.now())
 
     def _simulate(self, keys: dict[str, str], advance: Callable[[float, float], None]) -> Played:
         days = self.options.days

@@ -4,7 +4,7 @@ A step is a row of hops, each idempotent, each receiver with its watermark; a ki
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from onevoice import database, warehouse
 from onevoice.customers.publish import publish
@@ -13,8 +13,8 @@ from onevoice.journeys import handoff
 from onevoice.journeys import service as journeys
 from onevoice.journeys.tick import TickReport, tick
 from onevoice.kernel.settings import Settings
-from onevoice.segments import refresh
 from onevoice.segments import service as segments
+from onevoice.segments.refresh import Refresher
 from onevoice.warehouse import Warehouse, watermark
 
 
@@ -36,19 +36,33 @@ class Engine:
         self.secret = settings.secret()
         self.warehouse: Warehouse = warehouse.connect(settings.warehouse)
         self.warehouse.create(TABLES)
+        self.refresher = Refresher(self.warehouse)
 
-    def step(self, now: datetime) -> StepReport:
-        """Loads, publishes, refreshes segments, ticks journeys, hands messages off. `now` is aware, in UTC."""
+    def step(self, now: datetime, budget: timedelta | None = None) -> StepReport:
+        """Loads, publishes, refreshes segments, ticks journeys, hands messages off. `now` is aware, in UTC.
+
+        `budget` bounds the time given to segments that everybody must be asked about, so that no load waits for them;
+        they go on in the next step. Without it all segments are up to date when the step ends.
+        """
         report = StepReport()
         while taken := load(self.warehouse, self.database, self.secret):
             report.loaded += taken
         publish(self.warehouse, self.database, watermark(self.warehouse, "revision")[0])
         with self.database.connect() as connection:
             who, live = segments.all_segments(connection), journeys.live(connection)
-        if who:
-            refresh.refresh(self.warehouse, who, now)
-        if live:
-            report.ticks.append(tick(self.warehouse, live, now))
+        try:
+            if budget is None:
+                self.refresher.all(who, now)
+            else:
+                self.refresher.prepare(who, now)
+                self.refresher.first({journey.document.entry.segment for journey in live}, now, budget)
+            if live:
+                report.ticks.append(tick(self.warehouse, live, now))
+            if budget is not None:
+                self.refresher.others(now, budget)
+        except BaseException:
+            self.refresher.start_anew()
+            raise
         with self.database.begin() as connection:
             report.handed_off = handoff.hand_off(self.warehouse, connection, now)
         return report

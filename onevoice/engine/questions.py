@@ -16,7 +16,7 @@ from onevoice.insights import experiments, metrics
 from onevoice.journeys import why
 from onevoice.journeys.figures import figures
 from onevoice.kernel.clock import aware
-from onevoice.segments import refresh
+from onevoice.segments import preview
 from onevoice.segments.facts import SEGMENT_MEMBERS
 from onevoice.segments.tree import condition
 from onevoice.warehouse import Facts, Warehouse
@@ -99,7 +99,7 @@ def segment_sizes(warehouse: Warehouse, now: datetime) -> dict[str, int]:
 
 def segment_preview(warehouse: Warehouse, now: datetime, where: dict[str, Any], sample: int = 10) -> Any:
     """How many would be in a segment with this condition, and some of them; nothing is saved."""
-    return refresh.preview(warehouse, condition(where), now, sample)
+    return preview.preview(warehouse, condition(where), now, sample)
 
 
 def journey(warehouse: Warehouse, now: datetime, name: str) -> dict[str, Any]:

@@ -1,19 +1,49 @@
-"""Who is in which segment now: simply computed again. Who stays keeps the time of entering."""
+"""Who is in which segment now, kept so by computing as little as is exact.
 
-from collections.abc import Sequence
+Three things may change a membership. A fact that was loaded: then its customers are asked again, of the segments that
+read such facts. Time: then those are asked who have a fact that passed a window's edge. A definition, or whatever
+concerns a whole population: then everybody is asked. That last is also done for each segment now and then, whatever
+happened. Who stays keeps the time of entering; entering and leaving are events.
+"""
+
+import time
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from graphlib import TopologicalSorter
 
 import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
 
-from onevoice.customers.facts import PROFILES
+from onevoice.customers.facts import ADDRESSES, SUPPRESSIONS
+from onevoice.delivery.facts import MESSAGE_EVENTS, MESSAGES
 from onevoice.kernel.clock import naive
-from onevoice.segments.compiler import members
-from onevoice.segments.facts import SEGMENT_MEMBERS
-from onevoice.segments.service import SavedSegment, in_order
-from onevoice.segments.tree import Condition
-from onevoice.warehouse import Warehouse
+from onevoice.kernel.log import logger
+from onevoice.segments import edges, membership
+from onevoice.segments.facts import SEGMENT_MEMBERS, SEGMENT_STATES
+from onevoice.segments.narrowed import Narrowed
+from onevoice.segments.plan import Plan, plan
+from onevoice.segments.service import SavedSegment
+from onevoice.warehouse import QUERY_ERRORS, Facts, Warehouse
+from onevoice.warehouse.journal import Journal, Key
+
+log = logger("segments")
+
+EDGES_EVERY = timedelta(seconds=10)
+"""How often facts are looked for that passed the edge of a window."""
+
+WHOLE_EVERY = timedelta(seconds=45)
+"""How often a segment is computed whole that time or a population changes; with the waiting in line under a minute."""
+
+AGAIN_EVERY = timedelta(hours=1)
+"""How often every other segment is computed whole, should something have been written behind our back."""
+
+NARROW_LIMIT = 50_000
+"""More customers than these are not asked one by one: their segments are computed whole."""
+
+PASSES = 5
+"""How often in a row entering a segment may be what moves others in or out, before the next step goes on with it."""
 
 
 @dataclass(frozen=True)
@@ -21,45 +51,284 @@ class Change:
     """What a refresh did to a segment."""
 
     segment: str
-    size: int
     entered: int
     left: int
 
 
+@dataclass(frozen=True)
+class Touched:
+    """What is to be asked again: customers, and which segments."""
+
+    customers: pa.Array
+    segments: frozenset[str]
+
+
+NOBODY = Touched(pa.array([], pa.int64()), frozenset())
+
+
+OWNERS = {SUPPRESSIONS.name: ADDRESSES, MESSAGE_EVENTS.name: MESSAGES}
+"""Where it is found whose a row is that names no customer."""
+
+
+class Refresher:
+    """Remembers what was written since the last time, and when each segment was computed. One per warehouse."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self.warehouse = warehouse
+        self.narrowed = Narrowed(warehouse)
+        self.journal = warehouse.journal = Journal()
+        self.plans: dict[str, Plan] = {}
+        self.stale: set[str] = set()  # to be computed whole
+        self.computed_at: dict[str, datetime] = {}
+        self.swept_at: datetime | None = None
+        self.states = {row["segment"]: row for row in warehouse.rows(warehouse.table(SEGMENT_STATES))}
+        self.pending = NOBODY
+        self.filled: set[str] = set()  # tables in which the touched customers' rows are put aside
+
+    # -- the steps of a refresh, in this order
+
+    def prepare(self, segments: Sequence[SavedSegment], now: datetime) -> None:
+        """Takes the definitions as they are now, and finds what must be asked again."""
+        self._take_definitions(segments)
+        noted = self.journal.take()
+        customers, affected = self._noted(noted)
+        if self.swept_at is None or now < self.swept_at:
+            self.stale |= set(self.plans)
+            self.swept_at = now
+        elif now - self.swept_at >= EDGES_EVERY:
+            timed = [one for one in self.plans.values() if one.windows and not self._is_whole(one)]
+            moved = edges.swept(self.warehouse, timed, self.swept_at, now)
+            if len(moved):
+                customers.append(moved)
+                affected |= {one.name for one in timed}
+            self.swept_at = now
+        for name, one in self.plans.items():
+            every = WHOLE_EVERY if self._is_whole(one) else AGAIN_EVERY
+            if name in self.computed_at and now - self.computed_at[name] >= every:
+                self.stale.add(name)
+        asked = pa.chunked_array(customers, pa.int64()).unique()
+        affected = self._with_followers(affected)
+        self.stale |= {name for name in affected if self.plans[name].is_whole}
+        if len(asked) > NARROW_LIMIT:
+            self.stale |= affected
+            affected = set()
+        self.pending, self.filled = Touched(asked, frozenset(affected - self.stale)), set()
+
+    def first(self, waited: Collection[str], now: datetime, budget: timedelta | None = None) -> list[Change]:
+        """Brings the segments up to date that somebody waits for, and those they ask about."""
+        wanted = self._with_followed(waited)
+        return self._ask(self.pending.segments & wanted, now) + self._wholes(wanted & self.stale, now, budget)
+
+    def others(self, now: datetime, budget: timedelta | None = None) -> list[Change]:
+        """Brings the others up to date; those that are computed whole for so long, and one at least.
+
+        Without a budget all are.
+        """
+        return self._ask(self.pending.segments, now) + self._wholes(self.stale, now, budget)
+
+    def all(self, segments: Sequence[SavedSegment], now: datetime) -> list[Change]:
+        """Brings everything up to date."""
+        changes: list[Change] = []
+        for _ in range(PASSES):
+            self.prepare(segments, now)
+            if not self.stale and not self.pending.segments:
+                break
+            changes += self.others(now)
+        return changes
+
+    def start_anew(self) -> None:
+        """Forgets what was noted, and has everything computed: for after a step that failed midway."""
+        self.journal.take()
+        self.swept_at = None
+
+    # -- definitions
+
+    def _take_definitions(self, segments: Sequence[SavedSegment]) -> None:
+        there = {segment.name for segment in segments}
+        for name in [name for name in {*self.plans, *self.states} if name not in there]:
+            self._drop(name)
+        for segment in segments:
+            old = self.plans.get(segment.name)
+            if old is None or old.version != segment.version:
+                self.plans[segment.name] = plan(segment, self.warehouse)
+                self.stale.add(segment.name)
+
+    def _drop(self, name: str) -> None:
+        """Takes a segment's members away that is no more; nobody has left it, it is the segment that went."""
+        with self.warehouse.transaction():
+            for facts in (SEGMENT_MEMBERS, SEGMENT_STATES):
+                rows = self.warehouse.table(facts)
+                self.warehouse.delete(facts, rows.filter(rows.segment == name).select("segment").distinct())
+        self.plans.pop(name, None)
+        self.states.pop(name, None)
+        self.computed_at.pop(name, None)
+        self.stale.discard(name)
+
+    # -- who is asked
+
+    def _noted(self, noted: dict[Key, pa.Array]) -> tuple[list[pa.Array], set[str]]:
+        """The customers whose facts were written, and the segments that read such facts."""
+        read = {
+            key: owners for key, owners in noted.items() if any(one.is_touched({key}) for one in self.plans.values())
+        }
+        affected = {one.name for one in self.plans.values() if one.is_touched(set(read))}
+        customers: list[pa.Array] = []
+        for (table, _), owners in read.items():
+            found = self._owners(table, owners)
+            if found is None:
+                # Everybody may be concerned, such as by a product's new category.
+                self.stale |= {one.name for one in self.plans.values() if one.is_touched({(table, "")})}
+            else:
+                customers.append(found)
+        return customers, affected
+
+    def _owners(self, table: str, keys: pa.Array) -> pa.Array | None:
+        """The customers of rows noted by their key, None where that cannot be told."""
+        facts = next(facts for one in self.plans.values() for facts in one.tables if facts.name == table)
+        if "customer_id" in facts.columns:
+            return keys.cast(pa.int64())
+        owner = OWNERS.get(table)
+        if owner is None:
+            return None
+        (column,) = facts.noted
+        rows = self.warehouse.table(owner)
+        these = self.warehouse.stage("noted_keys", pa.table({column: keys}))
+        found = self.warehouse.read(rows.semi_join(these, column).select("customer_id"))
+        return found["customer_id"].combine_chunks()
+
+    def _is_whole(self, one: Plan) -> bool:
+        return one.is_whole or one.is_timed
+
+    def _with_followers(self, names: Iterable[str]) -> set[str]:
+        """The segments, and all that ask about them."""
+        found, open_ = set(names), list(names)
+        while open_:
+            name = open_.pop()
+            more = {one.name for one in self.plans.values() if name in one.follows} - found
+            found |= more
+            open_ += more
+        return found
+
+    def _with_followed(self, names: Iterable[str]) -> set[str]:
+        """The segments, and all that they ask about."""
+        found: set[str] = set()
+        open_ = [name for name in names if name in self.plans]
+        while open_:
+            name = open_.pop()
+            if name not in found:
+                found.add(name)
+                open_ += self.plans[name].follows & set(self.plans)
+        return found
+
+    def _ordered(self, names: Collection[str]) -> list[str]:
+        """So that a segment comes after those it asks about."""
+        graph = {name: self._with_followed([name]) - {name} for name in sorted(names)}
+        return [name for name in TopologicalSorter(graph).static_order() if name in names]
+
+    # -- asking
+
+    def _ask(self, names: Collection[str], now: datetime) -> list[Change]:
+        """Asks the touched customers of these segments, all that do not ask about each other in one statement."""
+        asked = [self.plans[name] for name in self._ordered(names) if name not in self.stale]
+        self.pending = Touched(self.pending.customers, self.pending.segments - set(names))
+        if not asked or not len(self.pending.customers):
+            return []
+        self._fill(asked)
+        inside = self.narrowed.table(SEGMENT_MEMBERS)
+        before = self.warehouse.stage("held_before", inside.filter(inside.segment.isin([one.name for one in asked])))
+        levels = _levels(asked)
+        found = []
+        for number, level in enumerate(levels):
+            found.append(self._found(level, number, now))
+            if number + 1 < len(levels):
+                self._renew(found[-1], level)
+        failed = [one.name for one in asked if one.name in self.stale]
+        held = before.filter(before.segment.notin(failed)) if failed else before
+        with self.journal.without(SEGMENT_MEMBERS.name):  # those who ask about these segments are asked here too
+            return self._write(held, ibis.union(*found) if len(found) > 1 else found[0], now)
+
+    def _fill(self, asked: Sequence[Plan]) -> None:
+        tables: dict[str, Facts] = {facts.name: facts for one in asked for facts in one.tables}
+        wanted = [facts for name, facts in tables.items() if name not in self.filled]
+        self.filled |= set(tables)
+        self.narrowed.fill(self.pending.customers, [*wanted, SEGMENT_MEMBERS])
+
+    def _found(self, level: Sequence[Plan], number: int, now: datetime) -> ir.Table:
+        """Segment and customer_id of who is in. One that cannot be computed is left for when it is computed whole."""
+        queries = {one.name: one.query(self.narrowed, now) for one in level}
+        try:
+            return self.warehouse.gather(f"found_{number}", "segment", "customer_id", queries)
+        except QUERY_ERRORS:
+            for name, query in queries.items():
+                try:
+                    self.warehouse.gather("found_alone", "segment", "customer_id", {name: query})
+                except QUERY_ERRORS:
+                    self.stale.add(name)
+            able = {name: query for name, query in queries.items() if name not in self.stale}
+            return self.warehouse.gather(f"found_{number}", "segment", "customer_id", able)
+
+    def _renew(self, found: ir.Table, level: Sequence[Plan]) -> None:
+        """Lets the segments that come after see who is now in those of this level."""
+        inside = self.narrowed.table(SEGMENT_MEMBERS)
+        others = inside.filter(inside.segment.notin([one.name for one in level if one.name not in self.stale]))
+        now_in = found.mutate(entered_at=ibis.null("timestamp(6)")).select(*SEGMENT_MEMBERS.columns)
+        renewed = self.warehouse.stage("renewed", others.union(now_in))
+        self.narrowed.put(SEGMENT_MEMBERS, renewed)
+
+    def _wholes(self, names: Collection[str], now: datetime, budget: timedelta | None) -> list[Change]:
+        """Those never computed first, then in the order in which they ask about each other."""
+        began = time.monotonic()
+        changes: list[Change] = []
+        for name in sorted(self._ordered(names), key=lambda name: name in self.states):
+            changes += self._whole(name, now)
+            if budget is not None and time.monotonic() - began > budget.total_seconds():
+                break
+        return changes
+
+    def _whole(self, name: str, now: datetime) -> list[Change]:
+        """Asks everybody. What cannot be computed keeps its members, and says why."""
+        one = self.plans[name]
+        began = time.perf_counter()
+        silent = [] if name in self.states else [name]  # who is in at first has not entered
+        error, changes = None, []
+        try:
+            query = {name: one.query(self.warehouse, now)}
+            everybody = self.warehouse.gather("found_whole", "segment", "customer_id", query)
+            changes = self._write(membership.held(self.warehouse, name), everybody, now, silent)
+        except QUERY_ERRORS as problem:
+            error = str(problem)
+            log.error("segment cannot be computed", segment=name, error=error)
+        self.stale.discard(name)
+        self.computed_at[name] = now
+        took = 1000 * (time.perf_counter() - began)
+        values = (name, one.version, naive(now), took, error)
+        self.states[name] = dict(zip(SEGMENT_STATES.columns, values, strict=True))
+        rows = {column: [value] for column, value in self.states[name].items()}
+        self.warehouse.replace(SEGMENT_STATES, ["segment"], SEGMENT_STATES.arrow(rows))
+        return changes
+
+    def _write(self, before: ir.Table, after: ir.Table, now: datetime, silent: Collection[str] = ()) -> list[Change]:
+        """Writes the differences, in one transaction; nothing where there are none."""
+        key = ["segment", "customer_id"]
+        entered = self.warehouse.stage("members_entered", after.select(*key).anti_join(before, key))
+        left = self.warehouse.stage("members_left", before.select(*key).anti_join(after, key))
+        both = entered.mutate(entered=1, left=0).union(left.mutate(entered=0, left=1))
+        sums = both.group_by("segment").aggregate(entered=both.entered.sum(), left=both.left.sum())
+        changes = [Change(**row) for row in self.warehouse.rows(sums.order_by("segment"))]
+        if changes:
+            with self.warehouse.transaction():
+                membership.write(self.warehouse, entered, left, now, silent)
+        return changes
+
+
+def _levels(plans: Sequence[Plan]) -> list[list[Plan]]:
+    """The plans, already in order, in groups that ask about none of the same group."""
+    depth: dict[str, int] = {}
+    for one in plans:
+        depth[one.name] = 1 + max((depth[name] for name in one.follows if name in depth), default=-1)
+    return [[one for one in plans if depth[one.name] == level] for level in range(max(depth.values()) + 1)]
+
+
 def refresh(warehouse: Warehouse, segments: Sequence[SavedSegment], now: datetime) -> list[Change]:
-    """Brings every segment's members up to `now`, and removes those of segments that are no more."""
-    table = warehouse.table(SEGMENT_MEMBERS)
-    with warehouse.transaction():
-        changes = [_refresh(warehouse, segment, now) for segment in in_order(list(segments))]
-        gone = table.filter(table.segment.notin([segment.name for segment in segments])).select("segment").distinct()
-        warehouse.delete(SEGMENT_MEMBERS, gone)
-    return changes
-
-
-def preview(warehouse: Warehouse, condition: Condition, now: datetime, sample: int = 10) -> dict[str, Any]:
-    """How many customers meet a condition, and some of them; nothing is written."""
-    found = members(condition, warehouse, now)
-    profiles = warehouse.table(PROFILES)
-    shown = profiles.semi_join(found, "customer_id").order_by("customer_id").limit(sample)
-    rows = warehouse.rows(shown.select("customer_id", "first_name", "last_name", "locale"))
-    return {
-        "size": warehouse.count(found),
-        "sample": [{**row, "customer_id": str(row["customer_id"])} for row in rows],
-    }
-
-
-def _refresh(warehouse: Warehouse, segment: SavedSegment, now: datetime) -> Change:
-    table = warehouse.table(SEGMENT_MEMBERS)
-    held = table.filter(table.segment == segment.name)
-    current = warehouse.stage("current_members", members(segment.condition, warehouse, now))
-    size = warehouse.count(current)
-    new = warehouse.stage("new_members", current.anti_join(held, "customer_id"))
-    entered = warehouse.count(new)
-    left = warehouse.count(held) + entered - size
-    if left:
-        gone = warehouse.stage("gone_members", held.anti_join(current, "customer_id").select("segment", "customer_id"))
-        warehouse.delete(SEGMENT_MEMBERS, gone)
-    if entered:
-        moment = ibis.timestamp(naive(now)).cast("timestamp(6)")
-        warehouse.append(SEGMENT_MEMBERS, new.mutate(segment=ibis.literal(segment.name), entered_at=moment))
-    return Change(segment.name, size, entered, left)
+    """Computes every segment whole, once; the engine keeps a Refresher instead, which computes what it must."""
+    return Refresher(warehouse).all(segments, now)

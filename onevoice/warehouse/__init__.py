@@ -16,13 +16,18 @@ import ibis.expr.datatypes as dt
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
 import pyarrow as pa
+import sqlglot
 
 from onevoice.kernel.errors import ConfigurationError
+from onevoice.warehouse.journal import Journal, noted_columns
 
 MONEY = "decimal(18, 4)"
 
 DATA_ERRORS = (duckdb.DataError, duckdb.InvalidInputException)
 """What the store raises for values it cannot take."""
+
+QUERY_ERRORS = (*DATA_ERRORS, duckdb.ProgrammingError, duckdb.NotSupportedError, duckdb.OutOfMemoryException)
+"""What the store raises where one query is to blame, so that others may go on."""
 
 REMEMBERED = 1_000
 """Compiled expressions a connection remembers."""
@@ -40,6 +45,11 @@ class Facts:
     def schema(self) -> ibis.Schema:
         return ibis.schema(dict(self.columns))
 
+    @property
+    def noted(self) -> list[str]:
+        """The columns of a written row that a journal notes."""
+        return noted_columns(tuple(self.columns), self.order_by)
+
     def arrow(self, rows: Mapping[str, Sequence[object]]) -> pa.Table:
         """Columns of Python values as an Arrow table of this table's types."""
         schema = self.schema.to_pyarrow()
@@ -56,6 +66,7 @@ class Warehouse:
     def __init__(self, backend: ibis.BaseBackend) -> None:
         self.backend = backend
         self.is_duckdb = backend.name == "duckdb"
+        self.journal: Journal | None = None  # notes whose rows are written, where somebody asks for it
         self._compiled: dict[ops.Node, str] = {}
 
     # -- reading
@@ -136,13 +147,15 @@ class Warehouse:
                 return
             if not self.is_duckdb:
                 self.backend.con.insert_arrow(facts.name, rows.select(list(facts.columns)))
+                if self.journal is not None:
+                    self.journal.note(facts.name, rows.select(facts.noted))
                 return
             self.backend.con.register("_incoming", rows)
             source = "SELECT * FROM _incoming"
         else:
             source = self.compiled(rows.select(*facts.columns))
         names = ", ".join(facts.columns)
-        self.execute(f"INSERT INTO {facts.name} ({names}) SELECT {names} FROM ({source})")
+        self._write(facts, f"INSERT INTO {facts.name} ({names}) SELECT {names} FROM ({source})", source)
         if isinstance(rows, pa.Table):
             self.backend.con.unregister("_incoming")
 
@@ -159,7 +172,21 @@ class Warehouse:
         columns = ", ".join(keys.columns)
         row = f"({columns})" if len(keys.columns) > 1 else columns
         setting = "" if self.is_duckdb else " SETTINGS lightweight_deletes_sync = 2"
-        self.execute(f"DELETE FROM {facts.name} WHERE {row} IN ({self.compiled(keys)}){setting}")
+        these = f"FROM {facts.name} WHERE {row} IN ({self.compiled(keys)})"
+        self._write(facts, f"DELETE {these}{setting}", f"SELECT * {these}")
+
+    def _write(self, facts: Facts, statement: str, rows: str) -> None:
+        """Runs a statement that writes `rows` (a query for them, asked where the store cannot return what it wrote)."""
+        if self.journal is None:
+            self.execute(statement)
+            return
+        noted = ", ".join(facts.noted)
+        if self.is_duckdb:
+            self.journal.note(facts.name, self.backend.con.sql(f"{statement} RETURNING {noted}").to_arrow_table())
+            return
+        found = self.backend.con.query_arrow(f"SELECT DISTINCT {noted} FROM ({rows})", use_strings=True)
+        self.execute(statement)
+        self.journal.note(facts.name, found)
 
     def stage(self, name: str, rows: pa.Table | ir.Table) -> ir.Table:
         """Puts rows into a scratch table `name` (replaced if there) and returns it as an expression."""
@@ -183,6 +210,20 @@ class Warehouse:
                 self.drop(name)
                 self.execute(f"CREATE TABLE {name} ENGINE = Memory AS {self.compiled(rows)}")
         return _expression(schema, name)
+
+    def gather(self, name: str, key: str, column: str, queries: Mapping[str, str]) -> ir.Table:
+        """Runs compiled queries of one int64 `column` as one statement into a scratch table, each beside its `key`."""
+        parts = [f"SELECT {self._quoted(text)} AS {key}, {column} FROM ({sql})" for text, sql in queries.items()]
+        source = " UNION ALL ".join(parts) or f"SELECT '' AS {key}, 0 AS {column} WHERE 1 = 0"
+        if self.is_duckdb:
+            self.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {source}")
+        else:
+            self.drop(name)
+            self.execute(f"CREATE TABLE {name} ENGINE = Memory AS {source}")
+        return _expression(ibis.schema({key: "string", column: "int64"}), name)
+
+    def _quoted(self, text: str) -> str:
+        return str(sqlglot.expressions.Literal.string(text).sql(dialect=self.backend.name))
 
     def drop(self, name: str) -> None:
         """Drops a scratch table."""

@@ -1,0 +1,129 @@
+"""How a segment is kept fresh: what it reads, when time alone changes it, and its query, compiled once."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from onevoice.segments import tree
+from onevoice.segments.compiler import members
+from onevoice.segments.facts import SEGMENT_MEMBERS
+from onevoice.segments.narrowed import THROUGH, Narrowed
+from onevoice.segments.service import SavedSegment
+from onevoice.segments.tree import Condition, segments_named
+from onevoice.warehouse import Facts, Warehouse
+from onevoice.warehouse.journal import Key
+from onevoice.warehouse.moving import Moving, moving
+
+EDGED = (tree.Event, tree.Orders, tree.LastOrder, tree.Category, tree.Prefers)
+"""Conditions that time changes only where a fact passes a window's edge."""
+
+TIMELESS = (tree.Trait, tree.Consent, tree.Reachable, tree.InSegment)
+"""Conditions that time alone does not change, but for facts that lie ahead of it."""
+
+Moment = tuple[str, str]
+"""A table and its column that says when something was."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One segment's."""
+
+    name: str
+    version: int
+    condition: Condition
+    tables: tuple[Facts, ...]
+    reads: frozenset[Key]  # tables and the names of rows in them; an empty name: all
+    follows: frozenset[str]  # the segments it asks about
+    moments: frozenset[Moment]  # whose facts' age it asks about
+    windows: frozenset[timedelta]  # at what age a fact may count anew or no more
+    is_whole: bool  # it can only be computed for all customers at once
+    is_timed: bool  # time changes it otherwise than at the edge of a window
+    everybody: Moving | None
+    some: Moving | None
+
+    def query(self, warehouse: Warehouse, now: datetime) -> str:
+        """Its members among the customers of the warehouse, whole or narrowed, at `now`."""
+        ready = self.some if isinstance(warehouse, Narrowed) else self.everybody
+        return ready.at(now) if ready else warehouse.compiled(members(self.condition, warehouse, now))
+
+    def is_touched(self, noted: set[Key]) -> bool:
+        """Whether what was written may change who is in it."""
+        return not self.reads.isdisjoint(noted | {(table, "") for table, _ in noted})
+
+
+def plan(segment: SavedSegment, warehouse: Warehouse) -> Plan:
+    """Compiles the segment."""
+    condition = segment.condition
+    narrowed = Narrowed(warehouse)
+
+    def compiled(where: Warehouse, now: datetime) -> str:
+        return str(warehouse.backend.compile(members(condition, where, now)))
+
+    some = moving(lambda now: compiled(narrowed, now), warehouse.is_duckdb)
+    everybody = moving(lambda now: compiled(warehouse, now), warehouse.is_duckdb)
+    tables = tuple(narrowed.asked.values())
+    kinds = {type(leaf) for leaf in leaves(condition)}
+    offsets = everybody.offsets if everybody else frozenset()
+    windows = frozenset(-offset for offset in offsets) | frozenset(durations(condition))
+    return Plan(
+        segment.name,
+        segment.version,
+        condition,
+        tables,
+        frozenset(_reads(condition, tables)),
+        frozenset(segments_named(condition)),
+        frozenset(_moments(tables, some)),
+        windows,
+        is_whole=False,
+        is_timed=some is None or not kinds <= {*EDGED, *TIMELESS},
+        everybody=everybody,
+        some=some,
+    )
+
+
+def leaves(condition: Condition) -> Iterator[tree.Leaf]:
+    """The conditions of a tree that have none within."""
+    match condition:
+        case tree.All(conditions) | tree.Any_(conditions):
+            for one in conditions:
+                yield from leaves(one)
+        case tree.Not(inner):
+            yield from leaves(inner)
+        case _:
+            yield condition
+
+
+def durations(value: Any) -> Iterator[timedelta]:
+    """Every `60 days` in a condition, wherever it stands."""
+    if isinstance(value, msgspec.Struct):
+        value = [getattr(value, name) for name in value.__struct_fields__]
+    elif isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for one in value:
+            yield from durations(one)
+    elif isinstance(value, str) and re.fullmatch(r"\d{1,6}\s*[a-z]+", value.strip()):
+        yield tree.days(value)
+
+
+def _reads(condition: Condition, tables: tuple[Facts, ...]) -> Iterator[Key]:
+    for facts in tables:
+        if facts is SEGMENT_MEMBERS:
+            for name in segments_named(condition):
+                yield (facts.name, name)
+            continue
+        yield (facts.name, "")
+
+
+def _moments(tables: tuple[Facts, ...], query: Moving | None) -> Iterator[Moment]:
+    """The times that the query names; what it does not name it does not compare."""
+    text = "".join(query.pieces) if query else ""
+    for facts in tables:
+        if "customer_id" in facts.columns or facts.name in THROUGH:
+            for name, kind in facts.columns.items():
+                if "timestamp" in kind and f'"{name}"' in text:
+                    yield (facts.name, name)
