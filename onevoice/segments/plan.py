@@ -8,21 +8,18 @@ from typing import Any
 
 import msgspec
 
-from onevoice.segments import tree
-from onevoice.segments.compiler import members
+from onevoice.customers.facts import TRAITS
+from onevoice.events.facts import EVENTS
+from onevoice.segments.compiler import is_population_relative, leaves, members, reads
+from onevoice.segments.conditions.kind import Reads
+from onevoice.segments.conditions.windows import days
 from onevoice.segments.facts import SEGMENT_MEMBERS
 from onevoice.segments.narrowed import THROUGH, Narrowed
 from onevoice.segments.service import SavedSegment
-from onevoice.segments.tree import Condition, segments_named
+from onevoice.segments.tree import Condition, Leaf, kind_of
 from onevoice.warehouse import Facts, Warehouse
 from onevoice.warehouse.journal import Key
 from onevoice.warehouse.moving import Moving, moving
-
-EDGED = (tree.Event, tree.Orders, tree.LastOrder, tree.Category, tree.Prefers)
-"""Conditions that time changes only where a fact passes a window's edge."""
-
-TIMELESS = (tree.Trait, tree.Consent, tree.Reachable, tree.InSegment)
-"""Conditions that time alone does not change, but for facts that lie ahead of it."""
 
 Moment = tuple[str, str]
 """A table and its column that says when something was."""
@@ -66,7 +63,6 @@ def plan(segment: SavedSegment, warehouse: Warehouse) -> Plan:
     some = moving(lambda now: compiled(narrowed, now), warehouse.is_duckdb)
     everybody = moving(lambda now: compiled(warehouse, now), warehouse.is_duckdb)
     tables = tuple(narrowed.asked.values())
-    kinds = {type(leaf) for leaf in leaves(condition)}
     offsets = everybody.offsets if everybody else frozenset()
     windows = frozenset(-offset for offset in offsets) | frozenset(durations(condition))
     return Plan(
@@ -74,27 +70,15 @@ def plan(segment: SavedSegment, warehouse: Warehouse) -> Plan:
         segment.version,
         condition,
         tables,
-        frozenset(_reads(condition, tables)),
-        frozenset(segments_named(condition)),
+        frozenset(_keys(tables, reads(condition))),
+        reads(condition).segments,
         frozenset(_moments(tables, some)),
         windows,
-        is_whole=False,
-        is_timed=some is None or not kinds <= {*EDGED, *TIMELESS},
+        is_whole=is_population_relative(condition),
+        is_timed=some is None or any(_asks_of_dates(leaf) for leaf in leaves(condition)),
         everybody=everybody,
         some=some,
     )
-
-
-def leaves(condition: Condition) -> Iterator[tree.Leaf]:
-    """The conditions of a tree that have none within."""
-    match condition:
-        case tree.All(conditions) | tree.Any_(conditions):
-            for one in conditions:
-                yield from leaves(one)
-        case tree.Not(inner):
-            yield from leaves(inner)
-        case _:
-            yield condition
 
 
 def durations(value: Any) -> Iterator[timedelta]:
@@ -107,16 +91,21 @@ def durations(value: Any) -> Iterator[timedelta]:
         for one in value:
             yield from durations(one)
     elif isinstance(value, str) and re.fullmatch(r"\d{1,6}\s*[a-z]+", value.strip()):
-        yield tree.days(value)
+        yield days(value)
 
 
-def _reads(condition: Condition, tables: tuple[Facts, ...]) -> Iterator[Key]:
-    for facts in tables:
-        if facts is SEGMENT_MEMBERS:
-            for name in segments_named(condition):
-                yield (facts.name, name)
-            continue
-        yield (facts.name, "")
+def _keys(tables: tuple[Facts, ...], read: Reads) -> Iterator[Key]:
+    """Every table that its query asks, with the names of the rows it asks for, where it says them."""
+    for table in tables:
+        names = {EVENTS.name: read.events, SEGMENT_MEMBERS.name: read.segments}.get(table.name)
+        for name in names or [""]:
+            yield (table.name, name)
+
+
+def _asks_of_dates(leaf: Leaf) -> bool:
+    """Whether it compares "now" with a date that a trait says, which is no time of a fact."""
+    read = kind_of(leaf).reads(leaf)
+    return read.windows and TRAITS.name in read.tables
 
 
 def _moments(tables: tuple[Facts, ...], query: Moving | None) -> Iterator[Moment]:

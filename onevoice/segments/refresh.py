@@ -241,7 +241,7 @@ class Refresher:
         for number, level in enumerate(levels):
             found.append(self._found(level, number, now))
             if number + 1 < len(levels):
-                self._renew(found[-1], level)
+                self._renew(found[-1], level, now)
         failed = [one.name for one in asked if one.name in self.stale]
         held = before.filter(before.segment.notin(failed)) if failed else before
         with self.journal.without(SEGMENT_MEMBERS.name):  # those who ask about these segments are asked here too
@@ -267,11 +267,12 @@ class Refresher:
             able = {name: query for name, query in queries.items() if name not in self.stale}
             return self.warehouse.gather(f"found_{number}", "segment", "customer_id", able)
 
-    def _renew(self, found: ir.Table, level: Sequence[Plan]) -> None:
+    def _renew(self, found: ir.Table, level: Sequence[Plan], now: datetime) -> None:
         """Lets the segments that come after see who is now in those of this level."""
         inside = self.narrowed.table(SEGMENT_MEMBERS)
         others = inside.filter(inside.segment.notin([one.name for one in level if one.name not in self.stale]))
-        now_in = found.mutate(entered_at=ibis.null("timestamp(6)")).select(*SEGMENT_MEMBERS.columns)
+        moment = ibis.timestamp(naive(now)).cast("timestamp(6)")
+        now_in = found.mutate(entered_at=moment).select(*SEGMENT_MEMBERS.columns)
         renewed = self.warehouse.stage("renewed", others.union(now_in))
         self.narrowed.put(SEGMENT_MEMBERS, renewed)
 
