@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from datetime import timedelta
 from types import FrameType
 
 from sqlalchemy import text
@@ -13,6 +14,9 @@ from onevoice.kernel.log import logger
 from onevoice.kernel.settings import Settings
 
 LOCK = "onevoice.engine"
+
+SLICE = timedelta(milliseconds=200)
+"""What a step gives to segments of which everybody must be asked; the next load waits for so long at most, and one."""
 
 log = logger("engine")
 
@@ -38,7 +42,7 @@ def run(settings: Settings) -> None:
             while not stop.wait(settings.engine_interval_seconds):
                 leadership.execute(text("SELECT 1"))  # a lost connection is a lost lock: better to end than to be two
                 try:
-                    report = engine.step(clock.now())
+                    report = engine.step(clock.now(), SLICE)
                 except Exception:
                     log.exception("step failed")
                     continue

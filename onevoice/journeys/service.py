@@ -79,6 +79,15 @@ def live(connection: Connection) -> list[SavedJourney]:
     return [journey for journey in all_journeys(connection) if journey.status == "live"]
 
 
+def waiting(connection: Connection) -> dict[str, list[str]]:
+    """By segment, the journeys that are not archived and wait for who enters it."""
+    found: dict[str, list[str]] = {}
+    for journey in all_journeys(connection):
+        if journey.status != "archived":
+            found.setdefault(journey.document.entry.segment, []).append(journey.name)
+    return found
+
+
 def _set_status(connection: Connection, name: str, status: Status) -> None:
     found = get(connection, name)
     which = (table.c.name == name) & (table.c.version == found.version)
