@@ -8,9 +8,9 @@ identifiers (see `identity.py`), so a fact made about a customer carries that id
 from onevoice.warehouse import Facts
 
 IDENTITY_LINKS = Facts(
-    "identity_links",
+    "identity_links",  # one row per pair, kind, trust and source: the first event that said so
     {
-        "link_id": "!string",  # fact_id of event and both ends
+        "link_id": "!string",  # fact_id of all that the row is one per
         "left_id": "!int64",
         "right_id": "!int64",
         "kind": "!string",  # identify (anonymous id seen with a user id), external (context.externalIds), alias
@@ -31,6 +31,40 @@ IDENTIFIERS = Facts(
         "customer_id": "!int64",
         "first_seen_at": "!timestamp(6)",
         "revision": "!int64",  # the load that wrote the row; publication to the database follows it
+        # What the links say beside the customer, kept so that a new link asks about its neighbours alone (identity.py):
+        "cluster_id": "int64",  # the smallest identifier it is linked to at all, links that a limit refuses included
+        "same_id": "int64",  # the smallest identifier that decisions and proven aliases make one with it
+        "is_shared": "boolean",  # seen with so many that it joins nobody
+    },
+    ("identifier_id",),
+)
+
+IDENTITY_DECISIONS = Facts(
+    "identity_decisions",  # what people decided; the newest about a pair counts, one that was undone does not
+    {
+        "decision_id": "!string",
+        "action": "!string",  # merge, part (never one customer), block (joins nobody), undo
+        "identifier_id": "!int64",
+        "other_id": "!int64",  # 0 for block
+        "undoes": "!string",  # the decision undone; empty for the others
+        "person": "!string",
+        "note": "!string",
+        "decided_at": "!timestamp(6)",
+    },
+    ("identifier_id",),
+)
+
+IDENTITY_WARNINGS = Facts(
+    "identity_warnings",  # every link that does not join, and why: a projection like the customers themselves
+    {
+        "rule": "!string",  # limit, size, apart, unproven; shared, blocked (of one identifier, not of a link)
+        "namespace": "!string",  # whose rule
+        "identifier_id": "!int64",
+        "other_id": "!int64",  # 0 where it is about one identifier
+        "source_id": "!int64",
+        "event_id": "!string",
+        "occurred_at": "!timestamp(6)",
+        "value": "string",  # of a blocked value, which is no identifier
     },
     ("identifier_id",),
 )
@@ -94,4 +128,14 @@ SUPPRESSIONS = Facts(
     ("address_hash",),
 )
 
-TABLES = (IDENTITY_LINKS, IDENTIFIERS, TRAITS, PROFILES, ADDRESSES, CONSENTS, SUPPRESSIONS)
+TABLES = (
+    IDENTITY_LINKS,
+    IDENTITY_DECISIONS,
+    IDENTITY_WARNINGS,
+    IDENTIFIERS,
+    TRAITS,
+    PROFILES,
+    ADDRESSES,
+    CONSENTS,
+    SUPPRESSIONS,
+)

@@ -1,11 +1,10 @@
-"""Who is who: customers as the connected parts of a graph of identifiers.
+"""Who is who: customers as the connected parts of a graph of identifiers, kept in the warehouse as links come and go.
 
-A link joins two identifiers and knows its event, source and trust. A customer is a connected part; its id is that of
-its first identifier by `PRECEDENCE`, then by number. That depends on the links alone, not on the order in which they
-came, so taking links away again (an unmerge) gives exactly what would be without them.
+A link joins two identifiers and knows its event, source and trust. Which links count is decided by `grouping.py` from
+the links and people's decisions alone, not from the order in which they came; so taking one away again (an unmerge)
+gives exactly what would be without it. A customer's id is that of its first identifier by `precedence`, then by number.
 
-A device never merges people: an anonymous id seen with more than one user id, and a value seen with too many of them,
-joins nobody (`LIMITS`); its links are kept and count again when the excess is gone.
+Only the clusters that a new link or decision touches are looked at, all of them at once.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,45 +15,26 @@ import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+import pyarrow.compute as pc
 
-from onevoice.customers.facts import IDENTIFIERS, IDENTITY_LINKS
-from onevoice.kernel.ids import identifier_id
+from onevoice.customers import refusals
+from onevoice.customers.facts import IDENTIFIERS, IDENTITY_DECISIONS, IDENTITY_LINKS
+from onevoice.customers.grouping import Edges, grouped, least, parts
+from onevoice.customers.identifiers import ANONYMOUS, DEVICE, PROVEN, RULES, TRUSTS, USER, Identifier, Rules
+from onevoice.kernel.ids import fact_id
 from onevoice.warehouse import Facts, Warehouse
 
-USER = "user_id"
-ANONYMOUS = "anonymous_id"
-
-PRECEDENCE = {USER: 0, ANONYMOUS: 2}
-"""Which namespace names the customer: the lowest; a namespace not listed here has 1."""
-
-LIMITS = {ANONYMOUS: 1}
-"""How many user ids an identifier of a namespace may join; a namespace not listed here may join `OTHER_LIMIT`."""
-
-OTHER_LIMIT = 5
+__all__ = ["ANONYMOUS", "USER", "Identifier", "Link", "precedence", "resolve"]
 
 _SEEN = {"identifier_id": "!int64", "namespace": "!string", "value": "!string", "seen_at": "!timestamp(6)"}
 
-
-@dataclass(frozen=True, slots=True)
-class Identifier:
-    """A namespace (user_id, anonymous_id, loyalty_card, ...) and a value in it."""
-
-    namespace: str
-    value: str
-
-    @property
-    def id(self) -> int:
-        """Its number everywhere."""
-        return identifier_id(self.namespace, self.value)
+MERGE, PART, BLOCK, UNDO = "merge", "part", "block", "undo"
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
     """Two identifiers that one event showed to belong together."""
 
-    link_id: str
     left: Identifier
     right: Identifier
     kind: str  # identify, external, alias
@@ -64,46 +44,61 @@ class Link:
     linked_at: datetime
 
 
+def precedence(namespace: str, rules: Rules) -> int:
+    """Which namespace names the customer: the lowest."""
+    return 0 if namespace == USER else 2 if rules.of(namespace).trust == DEVICE else 1
+
+
 def resolve(
     warehouse: Warehouse,
     seen: Mapping[Identifier, datetime],
     links: Sequence[Link],
     revision: int,
     projected: Sequence[Facts],
+    rules: Rules = RULES,
+    decided: pa.Table | None = None,
 ) -> tuple[dict[int, int], set[int]]:
-    """Takes identifiers (with the time first seen) and links in; returns each seen identifier's customer.
+    """Takes identifiers (with the time first seen), links and decisions (columns of IDENTITY_DECISIONS) in.
 
-    The second value is the set of customers, old ids and new ones, that gained or lost an identifier. The rows of the
-    `projected` tables follow their identifiers to the new customers. To be called within a transaction.
+    Returns each seen identifier's customer, and the set of customers, old ids and new ones, that gained or lost an
+    identifier. The rows of the `projected` tables follow their identifiers to the new customers. To be called within a
+    transaction.
     """
-    if not seen:
+    if not seen and decided is None:
         return {}, set()
     batch = warehouse.stage("seen_identifiers", _seen_table(seen))
-    if links:
-        known = warehouse.table(IDENTITY_LINKS)
-        fresh = warehouse.stage("fresh_links", _link_table(links))
-        new_links = fresh.anti_join(known.semi_join(fresh, "left_id"), "link_id")
-        warehouse.append(IDENTITY_LINKS, warehouse.stage("new_links", new_links))
-    identifiers = warehouse.table(IDENTIFIERS)
-    _insert_new(warehouse, batch, revision)
+    _take_seen(warehouse, batch, revision)
+    touched = [_take_links(warehouse, links)] if links else []
+    explicit = [warehouse.read(_decided_ends(warehouse, decided))] if decided is not None and decided.num_rows else []
+    explicit += [_proven_aliases(links), warehouse.read(_awaited(warehouse))]
     changed: set[int] = set()
-    if links:
-        moved = _regrouped(warehouse)
-        if moved.num_rows:
-            changed = set(moved["old_customer_id"].to_pylist()) | set(moved["customer_id"].to_pylist())
-            _move(warehouse, moved, revision, projected)
+    ends = pa.concat_tables([*touched, *explicit])
+    if ends.num_rows:
+        same = _same_anew(warehouse, pa.concat_tables(explicit))
+        changed = _regroup(warehouse, pa.concat_tables([ends, same]), revision, projected, rules)
+    identifiers = warehouse.table(IDENTIFIERS)
     found = warehouse.read(identifiers.semi_join(batch, "identifier_id").select("identifier_id", "customer_id"))
     customers = dict(zip(found["identifier_id"].to_pylist(), found["customer_id"].to_pylist(), strict=True))
     return customers, changed
 
 
-def _insert_new(warehouse: Warehouse, batch: ir.Table, revision: int) -> None:
+# -- taking in
+
+
+def _take_seen(warehouse: Warehouse, batch: ir.Table, revision: int) -> None:
     """An identifier never seen before is a customer of its own until a link says otherwise."""
-    new = batch.anti_join(warehouse.table(IDENTIFIERS), "identifier_id")
+    identifiers = warehouse.table(IDENTIFIERS)
+    held = identifiers.semi_join(batch, "identifier_id")
+    joined = batch.left_join(held, "identifier_id")
+    known = warehouse.stage(
+        "known_identifiers",
+        joined.select(*batch.columns, known_at=held.first_seen_at, is_new=held.identifier_id.isnull()),
+    )
+    new = known.filter(known.is_new)
     warehouse.append(
         IDENTIFIERS,
         warehouse.stage(
-            "new_identifiers",
+            "newcomers",
             new.select(
                 "identifier_id",
                 "namespace",
@@ -111,30 +106,63 @@ def _insert_new(warehouse: Warehouse, batch: ir.Table, revision: int) -> None:
                 customer_id=new.identifier_id,
                 first_seen_at=new.seen_at,
                 revision=ibis.literal(revision, "int64"),
+                cluster_id=new.identifier_id,
+                same_id=new.identifier_id,
+                is_shared=ibis.literal(False),
             ),
         ),
     )
+    earlier = known.filter(~known.is_new & (known.seen_at < known.known_at)).select("identifier_id", "seen_at")
+    if warehouse.count(earlier):
+        following = identifiers.join(earlier, "identifier_id")
+        following = following.mutate(first_seen_at=following.seen_at)
+        warehouse.replace(IDENTIFIERS, ["identifier_id"], following.select(*IDENTIFIERS.columns))
 
 
-def _regrouped(warehouse: Warehouse) -> pa.Table:
-    """Identifiers whose customer is not the one their links now say: identifier_id, old_customer_id, customer_id."""
-    identifiers, links = warehouse.table(IDENTIFIERS), warehouse.table(IDENTITY_LINKS)
-    fresh = ibis.table({"left_id": "int64", "right_id": "int64"}, name="fresh_links")
-    touched = identifiers.semi_join(_ends(fresh), "identifier_id").select("customer_id").distinct()
-    members = warehouse.stage(
-        "touched_identifiers",
-        identifiers.semi_join(touched, "customer_id").select("identifier_id", "namespace", "customer_id"),
+def _awaited(warehouse: Warehouse) -> ir.Table:
+    """New identifiers about which people decided before they came."""
+    decisions = warehouse.table(IDENTITY_DECISIONS)
+    ends = _ends(decisions.select(left_id=decisions.identifier_id, right_id=decisions.other_id))
+    new = ibis.table({"identifier_id": "int64"}, name="newcomers")
+    return new.select("identifier_id").semi_join(ends, "identifier_id")
+
+
+def _take_links(warehouse: Warehouse, links: Sequence[Link]) -> pa.Table:
+    """Keeps of each link the first event that said so; returns the ends of those that are news."""
+    known = warehouse.table(IDENTITY_LINKS)
+    fresh = warehouse.stage("fresh_links", _link_table(links))
+    held = known.semi_join(fresh, "left_id").select("link_id", held_at=known.linked_at, held_event=known.event_id)
+    compared = fresh.left_join(held, "link_id")
+    is_new = compared.held_at.isnull()
+    is_earlier = (compared.linked_at < compared.held_at) | (
+        (compared.linked_at == compared.held_at) & (compared.event_id < compared.held_event)
     )
-    # A link between a touched and another customer is one that LIMITS forbids; it counts for that still.
-    pairs = links.select(
-        left_id=ibis.least(links.left_id, links.right_id), right_id=ibis.greatest(links.left_id, links.right_id)
+    news = warehouse.stage(
+        "new_links",
+        compared.filter(is_new | is_earlier).select(*IDENTITY_LINKS.columns, is_earlier=~is_new),
     )
-    of_left = pairs.semi_join(members, pairs.left_id == members.identifier_id)
-    of_right = pairs.semi_join(members, pairs.right_id == members.identifier_id)
-    edges = warehouse.stage("touched_links", of_left.union(of_right, distinct=True))
-    others = identifiers.semi_join(_ends(edges).anti_join(members, "identifier_id"), "identifier_id")
-    others = others.select("identifier_id", "namespace", customer_id=ibis.null("int64"))
-    return _components(warehouse.read(members.union(others)), warehouse.read(edges))
+    earlier = news.filter(news.is_earlier).select("link_id")
+    if warehouse.count(earlier):
+        warehouse.delete(IDENTITY_LINKS, earlier)
+    warehouse.append(IDENTITY_LINKS, news.select(*IDENTITY_LINKS.columns))
+    return warehouse.read(_ends(news))
+
+
+def _proven_aliases(links: Sequence[Link]) -> pa.Table:
+    told = [link for link in links if link.kind == "alias" and link.trust == PROVEN]
+    ids = [end.id for link in told for end in (link.left, link.right)]
+    return pa.table({"identifier_id": pa.array(ids, pa.int64())})
+
+
+def _decided_ends(warehouse: Warehouse, decided: pa.Table) -> ir.Table:
+    """Keeps decisions; the identifiers that they are about, or that those they undo were about."""
+    table = warehouse.table(IDENTITY_DECISIONS)
+    fresh = warehouse.stage("fresh_decisions", decided)
+    warehouse.append(IDENTITY_DECISIONS, warehouse.stage("new_decisions", fresh.anti_join(table, "decision_id")))
+    undone = table.semi_join(fresh, table.decision_id == fresh.undoes)
+    about = fresh.union(undone.select(*fresh.columns))
+    ends = _ends(about.select(left_id=about.identifier_id, right_id=about.other_id))
+    return ends.filter(ends.identifier_id != 0)
 
 
 def _ends(links: ir.Table) -> ir.Table:
@@ -142,52 +170,304 @@ def _ends(links: ir.Table) -> ir.Table:
     return links.select(identifier_id=links.left_id).union(links.select(identifier_id=links.right_id), distinct=True)
 
 
-def _components(members: pa.Table, edges: pa.Table) -> pa.Table:
-    """Connected parts of the members, without the edges that `LIMITS` forbids, compared with what they are now.
+# -- what counts
 
-    A row without a customer is only there to be counted: it is the other end of a forbidden edge.
+
+def _live(warehouse: Warehouse) -> ir.Table:
+    """Decisions that were not undone, with their ends in order."""
+    decisions = warehouse.table(IDENTITY_DECISIONS)
+    undone = decisions.filter(decisions.action == UNDO).select(decision_id="undoes")
+    live = decisions.filter(decisions.action != UNDO).anti_join(undone, "decision_id")
+    return live.mutate(
+        left_id=ibis.least(live.identifier_id, live.other_id), right_id=ibis.greatest(live.identifier_id, live.other_id)
+    )
+
+
+def _verdicts(warehouse: Warehouse) -> ir.Table:
+    """The newest decision about each pair."""
+    live = _live(warehouse)
+    live = live.filter(live.action.isin([MERGE, PART]))
+    newest = ibis.row_number().over(
+        group_by=["left_id", "right_id"], order_by=[ibis.desc(live.decided_at), ibis.desc(live.decision_id)]
+    )
+    ranked = live.mutate(rank=newest)
+    return ranked.filter(ranked.rank == 0)
+
+
+def _pairs(warehouse: Warehouse, among: ir.Table) -> ir.Table:
+    """Pairs with an end among identifiers: strongest trust, earliest time, and whether people or aliases said so."""
+    links, verdicts = warehouse.table(IDENTITY_LINKS), _verdicts(warehouse)
+    merges = verdicts.filter(verdicts.action == MERGE)
+    trust = ibis.cases(*((links.trust == name, rank) for rank, name in enumerate(TRUSTS)), else_=len(TRUSTS))
+    told = links.select(
+        "left_id",
+        "right_id",
+        trust=trust.cast("int64"),
+        at=links.linked_at,
+        is_alias=((links.kind == "alias") & (links.trust == PROVEN)).cast("int64"),
+        manual=ibis.literal(0, "int64"),
+    )
+    said = merges.select(
+        "left_id",
+        "right_id",
+        trust=ibis.literal(0, "int64"),
+        at=merges.decided_at,
+        is_alias=ibis.literal(0, "int64"),
+        manual=ibis.literal(1, "int64"),
+    )
+    rows = told.union(said)
+    of_left = rows.semi_join(among, rows.left_id == among.identifier_id)
+    of_right = rows.semi_join(among, rows.right_id == among.identifier_id)
+    both = of_left.union(of_right)  # a pair of which both ends are among them comes twice, which changes nothing below
+    return both.group_by("left_id", "right_id").aggregate(
+        trust=both.trust.min(), at=both["at"].min(), is_alias=both.is_alias.max(), manual=both.manual.max()
+    )
+
+
+def _neighbours(warehouse: Warehouse, among: ir.Table) -> ir.Table:
+    """Each of the identifiers beside each it is linked to, with what `_pairs` says: identifier_id, other_id, ..."""
+    pairs = _pairs(warehouse, among)
+    rest = [name for name in pairs.columns if name not in ("left_id", "right_id")]
+    forth = pairs.select(*rest, identifier_id=pairs.left_id, other_id=pairs.right_id)
+    back = pairs.select(*rest, identifier_id=pairs.right_id, other_id=pairs.left_id)
+    return forth.union(back).semi_join(among, "identifier_id")
+
+
+def _same_anew(warehouse: Warehouse, ends: pa.Table) -> pa.Table:
+    """Brings `same_id` up to decisions and proven aliases; returns the identifiers beside those that changed."""
+    none = ends.slice(0, 0)
+    if ends.num_rows == 0:
+        return none
+    identifiers = warehouse.table(IDENTIFIERS)
+    staged = warehouse.stage("explicit_ends", ends)
+    touched = identifiers.semi_join(staged, "identifier_id").select("same_id").distinct()
+    members = warehouse.stage(
+        "explicit_members", identifiers.semi_join(touched, "same_id").select("identifier_id", "same_id")
+    )
+    pairs = _pairs(warehouse, members)
+    edges = warehouse.read(pairs.filter((pairs.is_alias + pairs.manual) > 0).select("left_id", "right_id"))
+    held = warehouse.read(members).sort_by("identifier_id")
+    ids, before = held["identifier_id"].to_numpy(), held["same_id"].to_numpy()
+    left, right = _places(ids, edges["left_id"].to_numpy()), _places(ids, edges["right_id"].to_numpy())
+    inside = (left >= 0) & (right >= 0)
+    after = least(parts(len(ids), left[inside], right[inside]), ids)
+    news = after != before
+    if not news.any():
+        return none
+    target = warehouse.stage("same_now", pa.table({"identifier_id": ids[news], "same_now": after[news]}))
+    following = identifiers.join(target, "identifier_id")
+    following = following.mutate(same_id=following.same_now)
+    warehouse.replace(IDENTIFIERS, ["identifier_id"], following.select(*IDENTIFIERS.columns))
+    neighbours = _neighbours(warehouse, target)
+    return warehouse.read(neighbours.select(identifier_id=neighbours.other_id).distinct())
+
+
+def _shared(warehouse: Warehouse, touched: ir.Table, rules: Rules) -> pa.Table:
+    """Of each touched identifier whether it is seen with too many: identifier_id, is_shared, was_shared.
+
+    People count by the strongest trust among its links: who merely claims a card cannot take it from its owner.
+    """
+    identifiers = warehouse.table(IDENTIFIERS)
+    near = _neighbours(warehouse, touched)
+    near = near.filter(near.manual == 0)
+    own = identifiers.select("identifier_id", "namespace")
+    other = identifiers.select(
+        other_id=identifiers.identifier_id, met=identifiers.namespace, person=identifiers.same_id
+    )
+    met = near.join(own, "identifier_id").join(other, "other_id")
+    needy = [name for name, rule in rules.namespaces.items() if rule.needs_proof]
+    met = met.filter((met.trust == 0) | ~(met.namespace.isin(needy) | met.met.isin(needy)))
+    met = met.mutate(best=met.trust.min().over(group_by="identifier_id"))
+    counted = met.group_by("identifier_id").aggregate(
+        people=met.person.nunique(where=(met.met == USER) & (met.trust == met.best)), neighbours=met.other_id.nunique()
+    )
+    mine = identifiers.semi_join(touched, "identifier_id")
+    rows = mine.left_join(counted, "identifier_id").drop("identifier_id_right")
+    limits = [(rows.namespace == name, rule.shared_over) for name, rule in rules.namespaces.items() if name != USER]
+    limit = ibis.cases((rows.namespace == USER, rules.most_neighbours), *limits, else_=rules.of("").shared_over)
+    blocked = _live(warehouse).filter(lambda row: row.action == BLOCK).select("identifier_id")
+    is_blocked = rows.identifier_id.isin(blocked.identifier_id)
+    over = (ibis.coalesce(rows.people, 0) > limit) | (ibis.coalesce(rows.neighbours, 0) > rules.most_neighbours)
+    was = ibis.coalesce(rows.is_shared, False)
+    # As numbers, because ClickHouse's truth values come as such.
+    told = warehouse.read(rows.select("identifier_id", now=(over | is_blocked).cast("int8"), was=was.cast("int8")))
+    return pa.table(
+        {
+            "identifier_id": told["identifier_id"],
+            "is_shared": pc.equal(told["now"], 1),
+            "was_shared": pc.equal(told["was"], 1),
+        }
+    )
+
+
+# -- grouping
+
+
+def _regroup(warehouse: Warehouse, ends: pa.Table, revision: int, projected: Sequence[Facts], rules: Rules) -> set[int]:
+    """Groups anew all that the identifiers `ends` are or become linked to; returns the customers that changed."""
+    identifiers = warehouse.table(IDENTIFIERS)
+    touched = warehouse.stage("touched", ends.group_by("identifier_id").aggregate([]))
+    shared = _shared(warehouse, touched, rules)
+    freed = shared.filter(pc.and_(shared["was_shared"], pc.invert(shared["is_shared"])))
+    if freed.num_rows:  # their neighbours may join again
+        near = _neighbours(warehouse, warehouse.stage("freed", freed.select(["identifier_id"])))
+        more = warehouse.read(near.select(identifier_id=near.other_id))
+        touched = warehouse.stage("touched", pa.concat_tables([ends, more]).group_by("identifier_id").aggregate([]))
+    clusters = identifiers.semi_join(touched, "identifier_id").select("cluster_id").distinct()
+    members = warehouse.stage(
+        "touched_identifiers",
+        identifiers.semi_join(clusters, "cluster_id").select(
+            "identifier_id", "namespace", "customer_id", "cluster_id", "is_shared"
+        ),
+    )
+    dead = warehouse.stage("shared_now", shared.filter(shared["is_shared"]).select(["identifier_id"]))
+    pairs = _pairs(warehouse, members)
+    is_dead = pairs.left_id.isin(dead.identifier_id) | pairs.right_id.isin(dead.identifier_id)
+    edges = warehouse.stage("touched_pairs", pairs.filter((pairs.manual > 0) | ~is_dead))
+    others = identifiers.semi_join(_ends(edges).anti_join(members, "identifier_id"), "identifier_id")
+    others = others.select(
+        "identifier_id", "namespace", customer_id=ibis.null("int64"), cluster_id="cluster_id", is_shared="is_shared"
+    )
+    parted = _verdicts(warehouse).filter(lambda row: row.action == PART)
+    parted = parted.semi_join(members, parted.left_id == members.identifier_id).select("left_id", "right_id")
+    found = _grouping(
+        warehouse.read(members.union(others)), warehouse.read(edges), warehouse.read(parted), shared, rules
+    )
+    refusals.write(warehouse, members, found.refused, found.shared)
+    moved = found.rows.filter(pc.not_equal(found.rows["old_customer_id"], found.rows["customer_id"]))
+    if found.rows.num_rows:
+        _write(warehouse, found.rows, revision)
+    if moved.num_rows:
+        _move(warehouse, moved, projected)
+    return set(moved["old_customer_id"].to_pylist()) | set(moved["customer_id"].to_pylist())
+
+
+@dataclass(frozen=True)
+class _Found:
+    rows: pa.Table  # what changes: identifier_id, old_customer_id, customer_id, cluster_id, is_shared
+    refused: pa.Table  # left_id, right_id, rule, namespace
+    shared: pa.Table  # identifier_id, namespace: members that join nobody
+
+
+def _grouping(members: pa.Table, edges: pa.Table, parted: pa.Table, shared: pa.Table, rules: Rules) -> _Found:
+    """Connected parts of the members by the links that count, compared with what they are now.
+
+    A row without a customer is no member; it is the other end of a link that cannot count.
     """
     members = members.sort_by("identifier_id")
     ids = members["identifier_id"].to_numpy()
-    namespaces = np.array(members["namespace"].to_pylist(), dtype=object)
+    names = members["namespace"].to_pylist()
     inside = members["customer_id"].is_valid().to_numpy()
     before = members["customer_id"].fill_null(0).to_numpy()
-    left = np.searchsorted(ids, edges["left_id"].to_numpy())
-    right = np.searchsorted(ids, edges["right_id"].to_numpy())
-    joins = inside & ~_over_limit(namespaces, left, right)
-    allowed = joins[left] & joins[right]
-    left, right = left[allowed], right[allowed]
-    graph = coo_array((np.ones(len(left), dtype=np.int8), (left, right)), shape=(len(ids), len(ids)))
-    _, label = connected_components(graph, directed=False)
-    precedence = np.array([PRECEDENCE.get(namespace, 1) for namespace in namespaces])
-    first = np.lexsort((ids, precedence, label))  # each part's first identifier leads its run
-    starts = np.concatenate(([True], label[first][1:] != label[first][:-1])) if len(first) else np.zeros(0, bool)
-    leader = np.zeros(label.max() + 1 if len(label) else 0, dtype=np.int64)
-    leader[label[first][starts]] = ids[first][starts]
-    after = leader[label]
-    moved = inside & (after != before)
-    return pa.table({"identifier_id": ids[moved], "old_customer_id": before[moved], "customer_id": after[moved]})
+    cluster_before = members["cluster_id"].fill_null(0).to_numpy()
+    was_shared = members["is_shared"].fill_null(False).to_numpy(zero_copy_only=False)
+    is_shared = was_shared.copy()
+    is_shared[_places(ids, shared["identifier_id"].to_numpy())] = shared["is_shared"].to_numpy(zero_copy_only=False)
+
+    left, right = _places(ids, edges["left_id"].to_numpy()), _places(ids, edges["right_id"].to_numpy())
+    seen = (left >= 0) & (right >= 0)  # a decision may be about an identifier that never came
+    edges, left, right = edges.filter(pa.array(seen)), left[seen], right[seen]
+    trust, manual = edges["trust"].to_numpy(), edges["manual"].to_numpy() > 0
+    needs_proof = {name for name, rule in rules.namespaces.items() if rule.needs_proof}
+    needy = np.fromiter((name in needs_proof for name in names), bool, len(names))
+    unproven = (needy[left] | needy[right]) & (trust > 0) & ~manual
+    joins = inside[left] & inside[right] & (manual | ~(is_shared[left] | is_shared[right])) & ~unproven
+    # A manual link's other end is a member already: both its ends were touched when it was decided.
+    counted = Edges(
+        left[joins],
+        right[joins],
+        (edges["is_alias"].to_numpy() > 0)[joins] | manual[joins],
+        trust[joins],
+        pc.cast(edges["at"], pa.int64()).to_numpy()[joins],
+    )
+    apart_left, apart_right = _places(ids, parted["left_id"].to_numpy()), _places(ids, parted["right_id"].to_numpy())
+    both = (apart_left >= 0) & (apart_right >= 0)
+    apart = list(zip(apart_left[both].tolist(), apart_right[both].tolist(), strict=True))
+    cluster, group, refused = grouped(ids, names, counted, apart, rules)
+    first = {name: precedence(name, rules) for name in set(names)}
+    after = _leaders(group, ids, np.fromiter((first[name] for name in names), np.int64, len(names)))
+    cluster_after = least(cluster, ids)
+    news = inside & ((after != before) | (cluster_after != cluster_before) | (is_shared != was_shared))
+    rows = pa.table(
+        {
+            "identifier_id": ids[news],
+            "old_customer_id": before[news],
+            "customer_id": after[news],
+            "now_cluster": cluster_after[news],
+            "now_shared": is_shared[news],
+        }
+    )
+    claims = np.flatnonzero(unproven)
+    claimed = [names[right[one] if needy[right[one]] else left[one]] for one in claims]
+    told = pa.table(
+        {
+            "left_id": pa.array([*ids[left[claims]], *(ids[one.left] for one in refused)], pa.int64()),
+            "right_id": pa.array([*ids[right[claims]], *(ids[one.right] for one in refused)], pa.int64()),
+            "rule": pa.array(["unproven"] * len(claims) + [one.rule for one in refused], pa.string()),
+            "namespace": pa.array([*claimed, *(one.namespace for one in refused)], pa.string()),
+        }
+    )
+    shut = np.flatnonzero(inside & is_shared)
+    return _Found(
+        rows,
+        told,
+        pa.table(
+            {
+                "identifier_id": pa.array(ids[shut], pa.int64()),
+                "namespace": pa.array([names[one] for one in shut], pa.string()),
+            }
+        ),
+    )
 
 
-def _over_limit(namespaces: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Which identifiers are linked to more user ids than their namespace may join."""
-    is_user = namespaces == USER
-    users = np.zeros(len(namespaces), dtype=np.int64)
-    np.add.at(users, left, is_user[right])
-    np.add.at(users, right, is_user[left])
-    limit = np.array([LIMITS.get(namespace, OTHER_LIMIT) for namespace in namespaces])
-    return np.asarray(~is_user & (users > limit))
+def _places(ids: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Where each wanted id stands in the sorted ids; -1 where it does not."""
+    if not len(ids):
+        return np.full(len(wanted), -1, dtype=np.int64)
+    place = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1)
+    return np.where(ids[place] == wanted, place, -1)
 
 
-def _move(warehouse: Warehouse, moved: pa.Table, revision: int, projected: Sequence[Facts]) -> None:
-    """Writes the identifiers' new customers, and lets every projected table follow."""
-    target = warehouse.stage("moved_identifiers", moved.select(["identifier_id", "customer_id"]))
-    for facts in (IDENTIFIERS, *projected):
+def _leaders(group: np.ndarray, ids: np.ndarray, rank: np.ndarray) -> np.ndarray:
+    """The id of each group's first identifier, for each member."""
+    order = np.lexsort((ids, rank, group))
+    starts = np.concatenate(([True], group[order][1:] != group[order][:-1])) if len(order) else np.zeros(0, bool)
+    leader = np.zeros(group.max() + 1 if len(group) else 0, dtype=np.int64)
+    leader[group[order][starts]] = ids[order][starts]
+    return np.asarray(leader[group])
+
+
+def _write(warehouse: Warehouse, rows: pa.Table, revision: int) -> None:
+    """Writes what the links say now beside each identifier; one that stays with its customer keeps its revision."""
+    identifiers = warehouse.table(IDENTIFIERS)
+    target = warehouse.stage("regrouped", rows.rename_columns({"customer_id": "now_customer"}))
+    following = identifiers.join(target, "identifier_id")
+    is_moved = following.now_customer != following.old_customer_id
+    following = following.mutate(
+        customer_id=following.now_customer,
+        cluster_id=following.now_cluster,
+        is_shared=following.now_shared,
+        revision=ibis.ifelse(is_moved, ibis.literal(revision, "int64"), following.revision),
+    )
+    warehouse.replace(IDENTIFIERS, ["identifier_id"], following.select(*IDENTIFIERS.columns))
+
+
+def _move(warehouse: Warehouse, moved: pa.Table, projected: Sequence[Facts]) -> None:
+    """Lets the rows of every projected table follow. An identifier that came just now has none yet."""
+    new = ibis.table({"identifier_id": "int64"}, name="newcomers")
+    staged = warehouse.stage("moved", moved.select(["identifier_id", "customer_id"]))
+    target = warehouse.stage("moved_identifiers", staged.anti_join(new, "identifier_id"))
+    if not warehouse.count(target):
+        return
+    for facts in projected:
         rows = warehouse.table(facts)
-        following = rows.drop("customer_id").join(target, "identifier_id")
-        if facts is IDENTIFIERS:
-            following = following.mutate(revision=ibis.literal(revision, "int64"))
-        warehouse.replace(facts, ["identifier_id"], following.select(*facts.columns))
+        following = rows.drop("customer_id").join(target, "identifier_id").select(*facts.columns)
+        staged = warehouse.stage(f"new_{facts.name}", following)
+        if warehouse.count(staged):
+            warehouse.replace(facts, ["identifier_id"], staged)
+
+
+# -- as tables
 
 
 def _seen_table(seen: Mapping[Identifier, datetime]) -> pa.Table:
@@ -202,16 +482,24 @@ def _seen_table(seen: Mapping[Identifier, datetime]) -> pa.Table:
 
 
 def _link_table(links: Sequence[Link]) -> pa.Table:
-    unique = {link.link_id: link for link in links}.values()
+    """Links as rows of IDENTITY_LINKS, their ends in order; of those alike the first."""
+    alike: dict[tuple[object, ...], tuple[int, int, Link]] = {}
+    for link in links:
+        low, high = sorted((link.left.id, link.right.id))
+        key = (low, high, link.kind, link.trust, link.source_id)
+        held = alike.get(key)
+        if held is None or (link.linked_at, link.event_id) < (held[2].linked_at, held[2].event_id):
+            alike[key] = (low, high, link)
+    found = [link for *_, link in alike.values()]
     return IDENTITY_LINKS.arrow(
         {
-            "link_id": [link.link_id for link in unique],
-            "left_id": [link.left.id for link in unique],
-            "right_id": [link.right.id for link in unique],
-            "kind": [link.kind for link in unique],
-            "trust": [link.trust for link in unique],
-            "source_id": [link.source_id for link in unique],
-            "event_id": [link.event_id for link in unique],
-            "linked_at": [link.linked_at for link in unique],
+            "link_id": [fact_id("link", *key).hex for key in alike],
+            "left_id": [low for low, *_ in alike.values()],
+            "right_id": [high for _, high, _ in alike.values()],
+            "kind": [link.kind for link in found],
+            "trust": [link.trust for link in found],
+            "source_id": [link.source_id for link in found],
+            "event_id": [link.event_id for link in found],
+            "linked_at": [link.linked_at for link in found],
         }
     )

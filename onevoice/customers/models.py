@@ -5,6 +5,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Double,
+    ForeignKey,
     Index,
     LargeBinary,
     PrimaryKeyConstraint,
@@ -24,6 +25,23 @@ identifier = Table(
     Column("namespace", Text, nullable=False),
     Column("value", Text, nullable=False),
     Column("customer_id", BigInteger, nullable=False, index=True),
+)
+
+identity_decision = Table(
+    "identity_decision",  # append-only; what an undo undoes stays, with the undo beside it
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("action", Text, nullable=False),  # merge, part, block, undo
+    Column("identifier_id", BigInteger, nullable=False, index=True),
+    Column("other_id", BigInteger, nullable=False, index=True),  # 0 for block
+    Column("namespace", Text, nullable=False),
+    Column("value", Text, nullable=False),
+    Column("other_namespace", Text, nullable=False),
+    Column("other_value", Text, nullable=False),
+    Column("undoes", Uuid, ForeignKey("identity_decision.id", ondelete="CASCADE"), unique=True),
+    Column("person", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("decided_at", DateTime(timezone=True), nullable=False, index=True),
 )
 
 consent_ledger = Table(

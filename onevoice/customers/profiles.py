@@ -6,10 +6,11 @@ from datetime import datetime
 import ibis
 import ibis.expr.types as ir
 import msgspec
-import phonenumbers
 import pyarrow as pa
 
+from onevoice.customers import identifiers
 from onevoice.customers.facts import ADDRESSES, IDENTIFIERS, PROFILES, TRAITS
+from onevoice.customers.naming import country_of
 from onevoice.customers.suppression import address_hash
 from onevoice.kernel.locales import LOCALES
 from onevoice.warehouse import Warehouse
@@ -81,13 +82,15 @@ def _text(value: ir.StringValue) -> ir.StringValue:
 
 
 def _addresses(warehouse: Warehouse, current: ir.Table, secret: bytes) -> pa.Table:
-    rows = warehouse.rows(current.filter(current.name.isin(list(ADDRESS_TRAITS))))
+    rows = warehouse.rows(current.filter(current.name.isin([*ADDRESS_TRAITS, "country"])))
+    told = [(row["customer_id"], row["name"], msgspec.json.decode(row["value"]), row["occurred_at"]) for row in rows]
+    countries = {customer: country_of({name: str(value)}) for customer, name, value, _ in told if name == "country"}
     made: list[tuple[int, str, str, datetime]] = []
-    for row in rows:
-        channel = ADDRESS_TRAITS[row["name"]]
-        address = normalised(channel, msgspec.json.decode(row["value"]))
-        if address:
-            made.append((row["customer_id"], channel, address, row["occurred_at"]))
+    for customer, name, value, at in told:
+        channel = ADDRESS_TRAITS.get(name)
+        address = normalised(channel, value, countries.get(customer, "")) if channel else None
+        if channel and address:
+            made.append((customer, channel, address, at))
     columns: Mapping[str, list[object]] = {
         "customer_id": [customer for customer, *_ in made],
         "channel": [channel for _, channel, *_ in made],
@@ -98,19 +101,12 @@ def _addresses(warehouse: Warehouse, current: ir.Table, secret: bytes) -> pa.Tab
     return ADDRESSES.arrow(columns)
 
 
-def normalised(channel: str, value: object) -> str | None:
+def normalised(channel: str, value: object, country: str = "") -> str | None:
     """The address as it is sent to, None where it cannot be one: e-mail as written, phone as E.164 with its `+`."""
     if not isinstance(value, str) or not (text := value.strip()):
         return None
     if channel == "email":
-        name, _, domain = text.rpartition("@")
-        fits = name and "." in domain and len(text) <= 254 and not any(c.isspace() or ord(c) < 32 for c in text)
-        return text if fits else None
+        return text if identifiers.email(text) else None
     if channel == "sms":
-        try:
-            number = phonenumbers.parse(text)
-        except phonenumbers.NumberParseException:
-            return None
-        possible = phonenumbers.is_possible_number(number)
-        return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164) if possible else None
+        return identifiers.phone(text, country)
     return text

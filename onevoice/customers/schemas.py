@@ -1,4 +1,4 @@
-"""Shapes in which consent and suppression enter by the inbox, and a suggested merge goes from engine to api."""
+"""Shapes of consent, suppression and decisions about identity in the inbox, and of a suggested merge."""
 
 from datetime import datetime
 
@@ -44,3 +44,18 @@ class Suggestion(msgspec.Struct, frozen=True):
     probability: float
     prior: float  # the weight before any field is looked at
     evidence: tuple[FieldEvidence, ...]
+
+
+class DecisionEntry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a person decided about who is who. Ends are given as identifiers, since they may not be known yet."""
+
+    decision_id: str
+    action: str  # merge, part, block, undo
+    person: str
+    note: str
+    decided_at: datetime
+    namespace: str = ""
+    value: str = ""
+    other_namespace: str = ""  # empty for block
+    other_value: str = ""
+    undoes: str = ""

@@ -46,6 +46,7 @@ class Kind(IntEnum):
     PRODUCT = 2  # a product of the catalogue
     CONSENT = 3  # a row of the consent ledger, written to the ledger in the same transaction
     SUPPRESSION = 4  # a row of the suppression list, likewise
+    IDENTITY = 7  # a decision about who is who, written to the decisions in the same transaction
     MESSAGE = 5  # something that happened to a message: accepted, delivered, opened, clicked, failed, ...
 
 

@@ -45,7 +45,7 @@ class Engine:
         they go on in the next step. Without it all segments are up to date when the step ends.
         """
         report = StepReport()
-        while taken := load(self.warehouse, self.database, self.secret):
+        while taken := load(self.warehouse, self.database, self.secret, identity=self.settings.identity):
             report.loaded += taken
         publish(self.warehouse, self.database, watermark(self.warehouse, "revision")[0])
         with self.database.connect() as connection:

@@ -7,14 +7,17 @@ An entry that cannot be taken, though it was checked at the door, goes to quaran
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, Engine, select
 
 from onevoice.catalog import facts as catalog_facts
 from onevoice.catalog import load as catalog
+from onevoice.customers import decisions, identifiers
 from onevoice.customers import facts as customer_facts
 from onevoice.customers import load as customers
+from onevoice.customers.identifiers import RULES, Rules
 from onevoice.database import inbox
 from onevoice.database.inbox import Entry, Kind
 from onevoice.delivery import facts as delivery_facts
@@ -56,24 +59,31 @@ BATCH = 20_000
 """Entries a load takes in one transaction."""
 
 
-def load(warehouse: Warehouse, database: Engine, secret: bytes, limit: int = BATCH) -> int:
-    """Takes up to `limit` entries in; returns how many."""
+def load(
+    warehouse: Warehouse,
+    database: Engine,
+    secret: bytes,
+    limit: int = BATCH,
+    identity: Mapping[str, Any] | None = None,
+) -> int:
+    """Takes up to `limit` entries in; returns how many. `identity`: what the settings override of its rules."""
     mark = watermark(warehouse, "inbox")
     with database.connect() as connection:
         rows = inbox.read(connection, mark, limit)
-        kinds = _source_kinds(connection)
+        kinds, ids = _sources(connection)
     if not rows:
         return 0
+    rules = identifiers.rules(identity or {}, ids)
     revision = watermark(warehouse, "revision")[0] + 1
     mark = rows[-1][:2]
     try:
         with warehouse.transaction():
-            take(warehouse, [entry for *_, entry in rows], kinds, secret, revision)
+            take(warehouse, [entry for *_, entry in rows], kinds, secret, revision, rules)
             set_watermark(warehouse, "inbox", *mark)
             set_watermark(warehouse, "revision", revision, 0)
     except FAULTS as error:
         if len(rows) > 1:
-            return load(warehouse, database, secret, len(rows) // 2)
+            return load(warehouse, database, secret, len(rows) // 2, identity)
         _set_aside(database, *rows[0], error)
         return 1
     with database.begin() as connection:
@@ -92,18 +102,26 @@ def _set_aside(database: Engine, transaction: int, sequence: int, entry: Entry, 
 
 
 def take(
-    warehouse: Warehouse, entries: Sequence[Entry], source_kinds: Mapping[int, str], secret: bytes, revision: int
+    warehouse: Warehouse,
+    entries: Sequence[Entry],
+    source_kinds: Mapping[int, str],
+    secret: bytes,
+    revision: int,
+    rules: Rules = RULES,
 ) -> None:
     """Hands each kind of entry to its domain; to be called within a warehouse transaction."""
     by_kind: dict[Kind, list[Entry]] = {kind: [] for kind in Kind}
     for entry in entries:
         by_kind[entry.kind].append(entry)
     catalog.load(warehouse, by_kind[Kind.PRODUCT])
-    events.load(warehouse, by_kind[Kind.EVENT], source_kinds, secret, revision, PROJECTED)
+    events.load(warehouse, by_kind[Kind.EVENT], source_kinds, secret, revision, PROJECTED, rules)
+    decisions.load(warehouse, by_kind[Kind.IDENTITY], secret, revision, PROJECTED, rules)
     customers.load_consents(warehouse, by_kind[Kind.CONSENT], secret, revision, PROJECTED)
     customers.load_suppressions(warehouse, by_kind[Kind.SUPPRESSION])
     delivery.load(warehouse, by_kind[Kind.MESSAGE])
 
 
-def _source_kinds(connection: Connection) -> dict[int, str]:
-    return {row.id: row.kind for row in connection.execute(select(source.c.id, source.c.kind))}
+def _sources(connection: Connection) -> tuple[dict[int, str], dict[str, int]]:
+    """Each source's kind, and its id by name."""
+    rows = connection.execute(select(source.c.id, source.c.kind, source.c.name)).all()
+    return {row.id: row.kind for row in rows}, {row.name: row.id for row in rows}

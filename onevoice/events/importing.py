@@ -14,13 +14,13 @@ from pathlib import Path
 import duckdb
 from sqlalchemy import Engine
 
+from onevoice.customers.identifiers import BLOCKED
 from onevoice.database import driver
 from onevoice.database.inbox import COPY, Kind
 from onevoice.events import files
 from onevoice.events.files import ROW, literal, quoted
 from onevoice.events.sources import Source
 from onevoice.events.tracking import AHEAD, EARLIEST, MAX_AMOUNT
-from onevoice.events.vocabulary import BLOCKED
 from onevoice.kernel.errors import InvalidInput
 
 CHUNK = 20_000

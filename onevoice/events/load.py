@@ -14,13 +14,25 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+<<<<<<< HEAD
 from onevoice.customers import identity, profiles
+=======
+from onevoice.catalog.facts import ORDER_LINES, ORDERS
+from onevoice.customers import identity, profiles, refusals
+>>>>>>> a833846 (Decide who is one customer by trust, limits and people's word, from the links alone; say why a link does not join)
 from onevoice.customers.facts import TRAITS
-from onevoice.customers.identity import ANONYMOUS, USER, Identifier, Link
+from onevoice.customers.identifiers import ANONYMOUS, RULES, USER, Identifier, Rules, identifier
+from onevoice.customers.identity import Link
+from onevoice.customers.naming import UNIDENTIFIED, country_of, trust
+from onevoice.customers.refusals import Blocked
 from onevoice.database.inbox import Entry
 from onevoice.events import commerce
 from onevoice.events.facts import EVENTS
+<<<<<<< HEAD
 from onevoice.events.vocabulary import BLOCKED, Call, Context, EventEntry, text
+=======
+from onevoice.events.vocabulary import Call, Context, EventEntry, OrderCompleted, OrderLine, text
+>>>>>>> a833846 (Decide who is one customer by trust, limits and people's word, from the links alone; say why a link does not join)
 from onevoice.kernel.clock import naive
 from onevoice.kernel.ids import fact_id
 from onevoice.warehouse import Facts, Warehouse
@@ -48,6 +60,7 @@ class Batch:
 
     seen: dict[Identifier, datetime] = field(default_factory=dict)
     links: list[Link] = field(default_factory=list)
+    blocked: list[Blocked] = field(default_factory=list)
     events: list[Row] = field(default_factory=list)
     traits: list[Row] = field(default_factory=list)
     sales: list[commerce.Told] = field(default_factory=list)
@@ -60,12 +73,14 @@ def load(
     secret: bytes,
     revision: int,
     projected: Sequence[Facts],
+    rules: Rules = RULES,
 ) -> None:
     """Takes events in. `source_kinds` tells each source's kind, `projected` the tables that follow identity."""
     batch = Batch()
     for entry in _first_of_each(warehouse, entries):
-        _take(batch, *entry, source_kinds)
-    customers, moved = identity.resolve(warehouse, batch.seen, batch.links, revision, projected)
+        _take(batch, *entry, source_kinds, rules)
+    customers, moved = identity.resolve(warehouse, batch.seen, batch.links, revision, projected, rules)
+    refusals.take_blocked(warehouse, batch.blocked)
     warehouse.append(EVENTS, _table(EVENTS, batch.events, customers))
     profiles.take_traits(warehouse, _table(TRAITS, batch.traits, customers))
     commerce.load(warehouse, batch.sales, customers)
@@ -89,7 +104,9 @@ def _first_of_each(warehouse: Warehouse, entries: Sequence[Entry]) -> Iterable[t
     return ((event_id, *both) for event_id, both in fresh.items())
 
 
-def _take(batch: Batch, event_id: str, entry: Entry, event: EventEntry, source_kinds: Mapping[int, str]) -> None:
+def _take(
+    batch: Batch, event_id: str, entry: Entry, event: EventEntry, source_kinds: Mapping[int, str], rules: Rules
+) -> None:
     call = _call.decode(event.call)
     context = call.context
     if event.context is not msgspec.UNSET:  # the batch's context fills in what the call's own does not say
@@ -100,15 +117,15 @@ def _take(batch: Batch, event_id: str, entry: Entry, event: EventEntry, source_k
             context.external_ids = context.external_ids or shared.external_ids
             context.traits = _given(context.traits) or shared.traits
     at = naive(event.occurred_at)
-    identifiers = _identifiers(call, context)
-    if not identifiers:  # ingest refuses these; an alias of blocked values may still come here
-        return
+    kind = source_kinds.get(entry.source_id, "")
+    identifiers = _identifiers(batch, event_id, entry, at, call, context, rules)
     primary = identifiers[0]
-    for identifier in identifiers:
-        batch.seen[identifier] = min(at, batch.seen.get(identifier, at))
+    for one in identifiers:
+        batch.seen[one] = min(at, batch.seen.get(one, at))
     for other in identifiers[1:]:
-        batch.links.append(_link(event_id, entry, event, primary, other, at))
-    channel = CHANNELS.get(source_kinds.get(entry.source_id, ""), "server")
+        if link := _link(event_id, entry, event, primary, other, at, kind, rules):
+            batch.links.append(link)
+    channel = CHANNELS.get(kind, "server")
     properties = _given(call.properties) or _empty
     if event.type in ("identify", "group"):
         properties = _traits_of(call, context)
@@ -137,24 +154,57 @@ def _take(batch: Batch, event_id: str, entry: Entry, event: EventEntry, source_k
         batch.sales.append(told)
 
 
-def _identifiers(call: Call, context: Context | None) -> list[Identifier]:
-    """What names the customer in this call, the strongest first: user id, external ids, anonymous id."""
-    found = [(USER, text(call.user_id))]
-    found += [(e.type, text(e.id)) for e in (context.external_ids if context else []) if e.collection == "users"]
+def _identifiers(
+    batch: Batch, event_id: str, entry: Entry, at: datetime, call: Call, context: Context | None, rules: Rules
+) -> list[Identifier]:
+    """What names the customer in this call, the strongest first: user id, external ids, anonymous id.
+
+    Where nothing does, the event is nobody's and kept under an id of its own.
+    """
+    source = rules.source(entry.source_id)
+    externals = [(e.type, text(e.id)) for e in (context.external_ids if context else []) if e.collection == "users"]
+    traits = _mapping.decode(_traits_of(call, context)) if externals or source.traits else {}
+    named = [(name, _words(traits[name])) for name in source.traits if name in traits]
+    found = [(USER, text(call.user_id)), *externals, *named]
     found += [(ANONYMOUS, text(call.anonymous_id)), (USER, text(call.previous_id))]
-    made = [Identifier(namespace, value) for namespace, value in found if not BLOCKED.match(value)]
-    return list(dict.fromkeys(made))
+    country = source.country or country_of({name: _words(value) for name, value in traits.items()})
+    made: dict[Identifier, None] = {}
+    for namespace, value in found:
+        if one := identifier(namespace, value, rules, country):
+            made[one] = None
+        elif value:
+            batch.blocked.append(Blocked(namespace, value, entry.source_id, event_id, at))
+    return list(made) or [Identifier(UNIDENTIFIED, event_id)]
 
 
-def _link(event_id: str, entry: Entry, event: EventEntry, left: Identifier, right: Identifier, at: datetime) -> Link:
-    if event.type == "alias":
-        kind, trust = "alias", "proven"
-    elif ANONYMOUS in (left.namespace, right.namespace):
-        kind, trust = "identify", "device"
-    else:
-        kind, trust = "external", "claimed"
-    link_id = fact_id("link", event_id, left.id, right.id).hex
-    return Link(link_id, left, right, kind, trust, entry.source_id, event_id, at)
+def _words(value: msgspec.Raw) -> str:
+    """A trait's text or number; empty for other JSON."""
+    found = msgspec.json.decode(value)
+    return text(found) if isinstance(found, str | int | float) and not isinstance(found, bool) else ""
+
+
+def _link(
+    event_id: str,
+    entry: Entry,
+    event: EventEntry,
+    left: Identifier,
+    right: Identifier,
+    at: datetime,
+    source_kind: str,
+    rules: Rules,
+) -> Link | None:
+    """What the event says of two identifiers; nothing where the device is one that many people use."""
+    sure = trust(left, right, source_kind, rules.source(entry.source_id), rules)
+    if sure is None:
+        return None
+    kind = (
+        "alias"
+        if event.type == "alias"
+        else "identify"
+        if ANONYMOUS in (left.namespace, right.namespace)
+        else "external"
+    )
+    return Link(left, right, kind, sure, entry.source_id, event_id, at)
 
 
 def _traits_of(call: Call, context: Context | None) -> msgspec.Raw:

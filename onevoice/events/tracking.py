@@ -14,10 +14,11 @@ from functools import lru_cache
 
 import msgspec
 
+from onevoice.customers.identifiers import BLOCKED
 from onevoice.database.inbox import Kind
 from onevoice.events.committer import packed, row_head
 from onevoice.events.quarantine import Refused
-from onevoice.events.vocabulary import BLOCKED, CALL_TYPES, Call, Context, Loose, OrderCompleted, text
+from onevoice.events.vocabulary import CALL_TYPES, Call, Context, Loose, OrderCompleted, text
 from onevoice.kernel.errors import InvalidInput
 
 MAX_CALL = 32 * 1024  # bytes; Segment's limit for one call

@@ -4,7 +4,6 @@ Wire quirks of the real clients that these shapes must bear are in the tests (`t
 Spec: the Segment HTTP tracking API and its ecommerce v2 vocabulary; `store_id`, `discount` and line `revenue` are ours.
 """
 
-import re
 from datetime import datetime
 from typing import Any
 
@@ -12,13 +11,6 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 CALL_TYPES = ("track", "identify", "page", "screen", "group", "alias")
-
-BLOCKED = re.compile(
-    r"^(|[0-]*|-1|null|none|nil|nan|undefined|anonymous|guest|anon|id|distinct_?id|not_authenticated|email|n/a"
-    r"|true|false|\[object object\]|invalid|unknown)$",
-    re.IGNORECASE,
-)
-"""Values that careless callers send for everybody; as identifiers they do not count."""
 
 Loose = str | int | float | None
 """Ids come as strings, and from careless callers as numbers."""

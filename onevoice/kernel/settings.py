@@ -1,6 +1,7 @@
 """The one settings object: defaults, then one TOML file, then `ONEVOICE_*` variables; checked at start.
 
-Channels are tables of the TOML file (`[channels.email]`, adapter = "smtp", ...) or JSON in `ONEVOICE_CHANNELS`.
+Channels are tables of the TOML file (`[channels.email]`, adapter = "smtp", ...) or JSON in `ONEVOICE_CHANNELS`; the
+rules of identity likewise (`[identity]`, `ONEVOICE_IDENTITY`).
 """
 
 import os
@@ -15,6 +16,9 @@ import msgspec
 
 from onevoice.kernel.clock import Clock, SharedClock, SystemClock
 from onevoice.kernel.errors import ConfigurationError
+
+TABLES = ("channels", "identity")
+"""Settings that are tables of the file, and JSON in the environment."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ class Settings:
     in_flight: int = 100  # messages a delivery worker has attempted and not yet settled, at most
     lease_seconds: float = 60.0  # a worker unheard of for so long has lost its messages
     channels: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    identity: Mapping[str, Any] = field(default_factory=dict)  # what overrides customers/identifiers.py
 
     @property
     def base_url(self) -> str:
@@ -92,7 +97,7 @@ def load(environment: Mapping[str, str] | None = None, **overrides: Any) -> Sett
             continue
         if key not in known:
             raise ConfigurationError(f"{name} is not a setting; known are {_names(known)}")
-        values[key] = msgspec.json.decode(text) if key == "channels" and text else text
+        values[key] = msgspec.json.decode(text) if key in TABLES and text else text
     unknown = set(values) - known
     if unknown:
         raise ConfigurationError(f"{file}: unknown {_names(unknown)}; known are {_names(known)}")
@@ -112,7 +117,7 @@ def load(environment: Mapping[str, str] | None = None, **overrides: Any) -> Sett
 def as_environment(settings: Settings) -> dict[str, str]:
     """The `ONEVOICE_*` variables that give a child process the same settings."""
     return {
-        f"ONEVOICE_{f.name.upper()}": msgspec.json.encode(value).decode() if f.name == "channels" else str(value)
+        f"ONEVOICE_{f.name.upper()}": msgspec.json.encode(value).decode() if f.name in TABLES else str(value)
         for f in fields(settings)
         if (value := getattr(settings, f.name)) not in ("", {})
     }

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from onevoice.customers.facts import IDENTIFIERS, IDENTITY_LINKS, TRAITS
+from onevoice.customers.facts import IDENTIFIERS, TABLES, TRAITS
 from onevoice.customers.identity import ANONYMOUS, USER, Identifier, Link, resolve
 from onevoice.warehouse import Warehouse, connect
 
@@ -26,7 +26,7 @@ def card(value: str) -> Identifier:
 
 
 def link(left: Identifier, right: Identifier) -> Link:
-    return Link(f"{left}{right}", left, right, "identify", "device", 1, "e", AT)
+    return Link(left, right, "identify", "device", 1, "e", AT)
 
 
 def take(warehouse: Warehouse, *links: Link, alone: tuple[Identifier, ...] = (), revision: int = 1) -> None:
@@ -86,7 +86,7 @@ def test_facts_follow_their_identifier_to_the_new_customer(store: Warehouse) -> 
 @pytest.fixture(scope="module")
 def memory() -> Warehouse:
     warehouse = connect("duckdb://")
-    warehouse.create([IDENTIFIERS, IDENTITY_LINKS, TRAITS])
+    warehouse.create([*TABLES])
     return warehouse
 
 
@@ -103,7 +103,7 @@ def test_customers_depend_on_the_links_alone_not_on_their_order_or_batches(memor
     results = []
     one_by_one = [[], *([one] for one in shuffled)]
     for batches in ([links], [shuffled[:cut], shuffled[cut:]], [shuffled, links], one_by_one):
-        for facts in (IDENTIFIERS, IDENTITY_LINKS):
+        for facts in TABLES:
             memory.execute(f"DELETE FROM {facts.name}")
         for revision, batch in enumerate(batches, 1):
             take(memory, *batch, alone=tuple(POOL), revision=revision)
