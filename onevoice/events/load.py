@@ -14,12 +14,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-<<<<<<< HEAD
-from onevoice.customers import identity, profiles
-=======
-from onevoice.catalog.facts import ORDER_LINES, ORDERS
 from onevoice.customers import identity, profiles, refusals
->>>>>>> a833846 (Decide who is one customer by trust, limits and people's word, from the links alone; say why a link does not join)
 from onevoice.customers.facts import TRAITS
 from onevoice.customers.identifiers import ANONYMOUS, RULES, USER, Identifier, Rules, identifier
 from onevoice.customers.identity import Link
@@ -28,11 +23,7 @@ from onevoice.customers.refusals import Blocked
 from onevoice.database.inbox import Entry
 from onevoice.events import commerce
 from onevoice.events.facts import EVENTS
-<<<<<<< HEAD
-from onevoice.events.vocabulary import BLOCKED, Call, Context, EventEntry, text
-=======
-from onevoice.events.vocabulary import Call, Context, EventEntry, OrderCompleted, OrderLine, text
->>>>>>> a833846 (Decide who is one customer by trust, limits and people's word, from the links alone; say why a link does not join)
+from onevoice.events.vocabulary import Call, Context, EventEntry, text
 from onevoice.kernel.clock import naive
 from onevoice.kernel.ids import fact_id
 from onevoice.warehouse import Facts, Warehouse
