@@ -11,7 +11,7 @@ import typer
 import onevoice
 from onevoice.cli import matches, plans, sources
 from onevoice.cli.kinds import ImportKind, Role
-from onevoice.cli.options import DataDir
+from onevoice.cli.options import AsJson, DataDir
 from onevoice.cli.options import settings as _settings
 
 app = typer.Typer(
@@ -78,20 +78,33 @@ def migrate_command(data_dir: DataDir = None) -> None:
     typer.echo("The database is at the newest revision.")
 
 
-@app.command("import", help="Import customers, orders, products or events from CSV, JSONL or Parquet.")
+@app.command("import", help="Import customers, orders, products or events from CSV, JSON lines or Parquet.")
 def import_command(
     kind: Annotated[ImportKind, typer.Argument(help="What the file holds")],
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The file; its ending tells the format")],
+    place: Annotated[str, typer.Argument(help="A file, or a folder of files; a file's ending tells its format")],
     source: Annotated[str, typer.Option(help="Name of the source it comes from")] = "import",
     source_kind: Annotated[str, typer.Option(help="Its kind, if new: till (offline), web, app, server")] = "server",
     mapping: Annotated[Path | None, typer.Option(help="YAML: our field: the file's column")] = None,
+    mapping_out: Annotated[Path | None, typer.Option(help="Where a guessed mapping is kept")] = None,
+    report: Annotated[Path | None, typer.Option(help="Where bad rows are named; .csv or .jsonl")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and show, but write nothing")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Also what has been imported already")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON")] = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Puts the file's rows into the inbox; a running engine takes them from there."""
+    """Puts the rows into the inbox; a running engine takes them from there. Broken off, the same command goes on."""
     from onevoice.cli import importing
 
-    importing.run(_settings(data_dir), kind, file, source, source_kind, mapping, as_json)
+    wish = importing.Wish(kind.value, place, source, source_kind, mapping, mapping_out, report, dry_run, again)
+    importing.run(_settings(data_dir), wish, as_json)
+
+
+@app.command("imports", help="List the imports, the newest first, and how far each has come.")
+def imports_command(as_json: AsJson = False, data_dir: DataDir = None) -> None:
+    """See onevoice.events.imports.runs."""
+    from onevoice.cli import importing
+
+    importing.show_runs(_settings(data_dir), as_json)
 
 
 @app.command("apply", help="Save the segments, templates and journeys of a folder's YAML files.")

@@ -112,6 +112,12 @@ def _further(advance: Callable[[float, float], None], done: int, total: int, sha
     advance(done + share, total)
 
 
+def _written(advance: Callable[[float], None], phase: str, done: int, total: int) -> None:
+    """An import's progress, of which writing is most."""
+    if phase == "writing":
+        advance(done / max(total, 1))
+
+
 def _progress(console: Console) -> Progress:
     bars = (TextColumn("{task.description:<44}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     return Progress(*bars, console=console)
@@ -233,9 +239,7 @@ class Demo:
         return {name: source.write_key for name, source in made.items()}
 
     def _import_file(self, kind: str, file: Path, source: Source, advance: Callable[[float], None]) -> None:
-        report = importing.import_file(
-            self.engine.database, kind, source, file, None, END, lambda done, total: advance(done / max(total, 1))
-        )
+        report = importing.import_file(self.engine.database, kind, source, file, None, END, partial(_written, advance))
         if report.bad_rows:
             raise Unavailable(f"{file.name}: {report.bad_rows} rows were not taken, the first: {report.bad[0]}")
 

@@ -1,109 +1,72 @@
 """Import of files: customers, orders, products, events from CSV, JSONL or Parquet into the inbox, in bulk.
 
-DuckDB reads (`files`), checks and shapes the rows, so that a bad one is named with its number and column and none is
-touched in Python one by one; the entries go into the inbox by COPY. Ids are made from the rows' own keys, so a file
-imported twice gives the same events, which the load takes once. What is checked here is what `tracking` checks of a
-call: nothing may get into the inbox that the load could not take.
+DuckDB reads (`imports/files`), checks (`imports/checks`) and shapes (`imports/shapes`) the rows, in a file of its own,
+so that a bad one is named with its line and column, none is touched in Python one by one, and a file larger than memory
+does no harm. The entries go into the inbox part by part; a part and the note that it is done are one transaction, so
+an import that was killed goes on where it stopped (`imports/runs`).
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import csv
+import json
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
-from onevoice.customers.identifiers import BLOCKED
-from onevoice.database import driver
-from onevoice.database.inbox import COPY, Kind
-from onevoice.events import files
-from onevoice.events.files import ROW, literal, quoted
+from onevoice.database import inbox
+from onevoice.database.inbox import Entry, Kind
+from onevoice.events.imports import checks, files, mapping, runs
+from onevoice.events.imports.files import quoted
+from onevoice.events.imports.mapping import Mapping
+from onevoice.events.imports.shapes import SHAPES
 from onevoice.events.sources import Source
-from onevoice.events.tracking import AHEAD, EARLIEST, MAX_AMOUNT
-from onevoice.kernel.errors import InvalidInput
-
-CHUNK = 20_000
-"""Entries in one transaction."""
+from onevoice.kernel.errors import Conflict, InvalidInput, OneVoiceError
 
 REPORTED = 1_000
-"""Bad rows named in the report; all are counted."""
+"""Bad rows kept in memory; the report file has all."""
 
-Progress = Callable[[int, int], None]
-"""Called with the rows done and the rows in all."""
+SAMPLED = 1_000
+"""Values of each column that a guess looks at."""
 
+MEMORY = "1GB"
+"""What DuckDB may use; beyond it, it goes to disk."""
 
-@dataclass(frozen=True)
-class Field:
-    """One of our fields: the type a value must have, whether it must be there, the headers it is known by."""
-
-    kind: str
-    required: bool
-    headers: tuple[str, ...] = ()
-
-
-NAMES = {
-    "user_id": Field("VARCHAR", False, ("userid", "customer_id", "external_id")),
-    "anonymous_id": Field("VARCHAR", False, ("anonymousid", "device_id")),
-    "loyalty_card": Field("VARCHAR", False, ("card", "card_id", "household_id", "loyalty_id")),
-}
-"""Identifiers; a row needs at least one of them."""
-
-FIELDS: dict[str, dict[str, Field]] = {
-    "customers": {**NAMES, "updated_at": Field("TIMESTAMPTZ", False, ("created_at", "first_at", "timestamp"))},
-    "orders": {
-        **NAMES,
-        "order_id": Field("VARCHAR", True, ("basket_id", "receipt", "order")),
-        "ordered_at": Field("TIMESTAMPTZ", True, ("timestamp", "date", "created_at", "transaction_timestamp")),
-        "product_id": Field("VARCHAR", True, ("sku", "item_id", "product")),
-        "quantity": Field("DOUBLE", False, ("qty",)),
-        "revenue": Field("DECIMAL(18, 4)", False, ("sales_value", "amount", "line_total")),
-        "price": Field("DECIMAL(18, 4)", False, ("unit_price",)),
-        "discount": Field("DECIMAL(18, 4)", False, ()),
-        "store_id": Field("VARCHAR", False, ("store",)),
-        "currency": Field("VARCHAR", False, ()),
-        "coupon": Field("VARCHAR", False, ("coupon_code",)),
-    },
-    "products": {
-        "product_id": Field("VARCHAR", True, ("sku", "id")),
-        "name": Field("VARCHAR", True, ("title", "product_name")),
-        "brand": Field("VARCHAR", False, ()),
-        "category": Field("VARCHAR", False, ("product_category",)),
-        "department": Field("VARCHAR", False, ()),
-        "url": Field("VARCHAR", False, ("link",)),
-        "updated_at": Field("TIMESTAMPTZ", False, ()),
-    },
-    "events": {
-        **NAMES,
-        "event": Field("VARCHAR", True, ("name", "event_name")),
-        "occurred_at": Field("TIMESTAMPTZ", True, ("timestamp", "date")),
-        "event_id": Field("VARCHAR", False, ("message_id", "messageid", "id")),
-    },
-}
-"""What each kind of file has. Further columns of customers become traits, of events properties."""
-
-SPACES = "".join(character for character in map(chr, range(0x3001)) if character.isspace())
-"""What the load strips from identifiers (`str.strip`)."""
+Progress = Callable[[str, int, int], None]
+"""Called with what is done (reading, checking, writing), how much of it, and of how much: bytes, then rows."""
 
 
 @dataclass(frozen=True)
 class BadRow:
-    """A row that was not taken; the first row after a header is 1."""
+    """A row that was not taken: the line it begins on (of Parquet, the row), the column, the value's beginning, why."""
 
-    row: int
-    column: str  # empty where the row as a whole could not be read
+    line: int
+    column: str  # empty where the row as a whole cannot be taken
+    value: str
     reason: str
 
 
 @dataclass
 class ImportReport:
-    """What an import did."""
+    """What an import did, or, dry, would do."""
 
     kind: str
+    place: str = ""
+    id: str = ""  # empty: a dry run
     rows: int = 0
-    entries: int = 0
+    entries: int = 0  # made of the rows
     bad_rows: int = 0
-    bad: list[BadRow] = field(default_factory=list)
+    bad: list[BadRow] = field(default_factory=list)  # the first of them
+    mapping: dict[str, Any] = field(default_factory=dict)
+    report: str = ""  # the file that names all bad rows
+    continued_at: int = 0  # the row at which a broken-off import went on
+    already_at: datetime | None = None  # it had been imported then, and nothing was done now
+    sample: list[Any] = field(default_factory=list)  # entries a dry run would make
 
 
 def import_file(
@@ -111,256 +74,226 @@ def import_file(
     kind: str,
     source: Source,
     path: Path,
-    mapping: Mapping[str, str] | None,
+    how: Mapping | None,
     now: datetime,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = lambda phase, done, total: None,
+    *,
+    place: str = "",
+    mark: str = "",
+    work: Path | None = None,
+    report_to: Path | None = None,
+    again: bool = False,
 ) -> ImportReport:
-    """Puts a file's rows into the inbox. `mapping` is {our field: the file's column}; guessed from the headers if None.
+    """Puts a file's rows into the inbox. `how` it is read is guessed from headers and values if None.
 
+    `place` and `mark` say where it came from and what tells its content (by default the path and a hash); the same
+    again goes on where it broke off, or does nothing where it is done, unless `again`. What is in work is kept in the
+    folder `work`, so that going on need not read anew.
     Raises InvalidInput where the file cannot be read or a required column is missing. Bad rows are left out and named.
     """
-    report = ImportReport(kind)
-    with duckdb.connect() as store:
-        store.execute("SET TimeZone = 'UTC'")
-        rows = files.read(store, path)
-        columns = _columns(kind, rows.headers, mapping, path)
-        report.rows = _sum(store, "SELECT count(*) FROM raw") + len(rows.unreadable)
-        report.bad = [BadRow(number, "", reason) for number, reason in rows.unreadable]
-        _check(store, kind, columns, rows, now, report)
-        further = [name for name in rows.headers if name not in columns.values()]
-        store.execute(f"CREATE TABLE entries AS {SHAPES[kind](columns, further, now)}")
-        _refuse_entries(store, report)
-        report.bad_rows = report.rows - _sum(store, "SELECT sum(n) FROM entries WHERE fault IS NULL")
-        report.bad = sorted(report.bad, key=lambda bad: bad.row)[:REPORTED]
-        _write(pool, store, kind, source, now, report, progress)
-    return report
+    place, mark = place or str(path.resolve()), mark or runs.content_mark(path)
+    id = runs.run_id(kind, source.id, place, mark)
+    with pool.begin() as connection:
+        run = runs.begin(connection, id, kind, source.id, place, path.stat().st_size, mark, now)
+        is_read_anew = how is not None and run.mapping is not None and run.mapping != how.document
+        if run.state == runs.FAILED or is_read_anew or (again and run.state == runs.DONE):
+            run = runs.restart(connection, id, now)
+            if work is not None:
+                _clear(work, id)
+    if run.state == runs.DONE:
+        return _report(run, [], already_at=run.finished_at)
+    try:
+        with _store(work, id) as store:
+            how = how or (Mapping(**run.mapping) if run.mapping else None)
+            ready = _prepared(store) or _prepare(store, kind, path, how, run.started_at, progress)
+            bad = _bad(store, report_to)
+            named = str(report_to) if report_to and ready.bad_rows else None
+            with pool.begin() as connection:
+                runs.prepared(connection, id, ready.how.document, ready.rows, ready.bad_rows, ready.parts, named)
+            before = _write(pool, store, run, ready, source, progress)
+    except (OneVoiceError, duckdb.Error, OSError) as error:
+        if not isinstance(error, Conflict):
+            with pool.begin() as connection:
+                runs.fail(connection, id, str(error), now)
+        raise
+    with pool.begin() as connection:
+        runs.finish(connection, id, now)
+        run = runs.get(connection, id)
+    if work is not None:
+        _clear(work, id)
+    return _report(run, bad, continued_at=before)
 
 
-def _columns(kind: str, headers: list[str], mapping: Mapping[str, str] | None, path: Path) -> dict[str, str]:
-    fields = FIELDS[kind]
-    if mapping is not None:
-        if unknown := sorted(set(mapping) - set(fields)):
-            raise InvalidInput(f"Mapping: {', '.join(unknown)} is no field of {kind}; there are {', '.join(fields)}")
-        if absent := sorted(set(mapping.values()) - set(headers)):
-            raise InvalidInput(f"{path.name} has no column {', '.join(absent)}; it has {', '.join(headers)}")
-        found = dict(mapping)
-    else:
-        by_name = {header.strip().lower().replace(" ", "_"): header for header in headers}
-        found = {
-            name: by_name[guess]
-            for name, one in fields.items()
-            for guess in next(([g] for g in (name, *one.headers) if g in by_name), [])
-        }
-    missing = [name for name, one in fields.items() if one.required and name not in found]
-    if kind == "orders" and not {"revenue", "price"} & set(found):
-        missing.append("revenue or price")
-    if kind != "products" and not set(NAMES) & set(found):
-        missing.append(f"one of {', '.join(NAMES)}")
-    if missing:
-        raise InvalidInput(
-            f"{path.name}: no column for {'; '.join(missing)}. It has {', '.join(headers)}; name them with --mapping"
-        )
-    return found
-
-
-def _check(
-    store: duckdb.DuckDBPyConnection,
+def dry_run(
     kind: str,
-    columns: dict[str, str],
-    rows: files.Rows,
+    path: Path,
+    how: Mapping | None,
     now: datetime,
-    report: ImportReport,
-) -> None:
-    """Casts the columns into `rows`; a row with a value that does not fit, or lacks a required one, is reported."""
-    casts, faults = [], []
-    for name, column in columns.items():
-        one, value = FIELDS[kind][name], quoted(f"#{name}")
-        casts.append(f"{_cast(name, one, rows.text(column))} AS {value}")
-        if one.required or one.kind != "VARCHAR":
-            blank = f"WHEN trim(coalesce({rows.text(column)}, '')) = '' THEN " + (
-                "'missing'" if one.required else "NULL"
-            )
-            unfit = f"'not {NOUNS[one.kind]}: ' || left({rows.text(column)}, 60)"
-            faults.append((column, f"CASE WHEN {_fits(one, value, now)} THEN NULL {blank} ELSE {unfit} END"))
-    named = [quoted(f"#{name}") for name in NAMES if name in columns]
-    if named:
-        faults.append(("identifier", f"CASE WHEN coalesce({', '.join(named)}) IS NULL THEN 'no identifier' END"))
-    if kind == "orders":
-        amount = _amount(columns)
-        faults.append(
-            (
-                columns.get("revenue", columns.get("price", "")),
-                f"CASE WHEN {amount} IS NULL THEN 'no revenue, or over a trillion' END",
-            )
+    progress: Progress = lambda phase, done, total: None,
+    *,
+    report_to: Path | None = None,
+    sample: int = 3,
+) -> ImportReport:
+    """All that `import_file` does but for the writing; with some of the entries that would be made."""
+    with _store(None, "dry") as store:
+        ready = _prepare(store, kind, path, how, now, progress)
+        bad = _bad(store, report_to)
+        entries = 0
+        shown: list[Any] = []
+        for part in range(ready.parts):
+            found = _entries(store, kind, ready, part, now)
+            while some := found.fetchmany(files.CHUNK_ROWS):
+                shown += [json.loads(payload) for payload, *_ in some[: sample - len(shown)]]
+                entries += len(some)
+            progress("checking", min(ready.rows * (part + 1) // ready.parts, ready.rows), ready.rows)
+        named = str(report_to) if report_to and bad else ""
+        return ImportReport(
+            kind, str(path), "", ready.rows, entries, ready.bad_rows, bad, ready.how.document, named, sample=shown
         )
-    checks = ", ".join(f"{check} AS {quoted(f'#fault {index}')}" for index, (_, check) in enumerate(faults))
-    store.execute(f"CREATE TABLE checked AS SELECT *, {checks} FROM (SELECT *, {', '.join(casts)} FROM raw)")
-    wrongs = [quoted(f"#fault {index}") for index in range(len(faults))]
-    any_wrong = f"coalesce({', '.join(wrongs)}) IS NOT NULL"
-    for number, *found in store.execute(f"SELECT {ROW}, {', '.join(wrongs)} FROM checked WHERE {any_wrong}").fetchall():
-        column, reason = next((faults[i][0], text) for i, text in enumerate(found) if text is not None)
-        report.bad.append(BadRow(number, column, reason))
-    if kind == "orders":  # half an order is worse than none: its revenue would be wrong, and its id taken
-        any_wrong += f' OR "#order_id" IN (SELECT "#order_id" FROM checked WHERE {any_wrong})'
-        named_already = {bad.row for bad in report.bad}
-        for (number,) in store.execute(f"SELECT {ROW} FROM checked WHERE {any_wrong}").fetchall():
-            if number not in named_already:
-                report.bad.append(BadRow(number, "", "another line of its order cannot be taken"))
-    store.execute(f"CREATE VIEW rows AS SELECT * FROM checked WHERE NOT coalesce({any_wrong}, false)")
-    store.execute("DROP TABLE raw")
 
 
-NOUNS = {"DOUBLE": "a number", "DECIMAL(18, 4)": "an amount", "TIMESTAMPTZ": "a time", "VARCHAR": "text"}
+@dataclass(frozen=True)
+class _Ready:
+    """A file read and checked: the tables are in the store."""
+
+    how: Mapping
+    headers: list[str]
+    rows: int
+    bad_rows: int
+    parts: int
 
 
-def _cast(name: str, one: Field, text: str) -> str:
-    if one.kind != "VARCHAR":
-        return f"TRY_CAST({text} AS {one.kind})"
-    edge = literal(f"^[{SPACES}]|[{SPACES}]$")  # asked first, because to trim so many characters is slow
-    trimmed = (
-        f"nullif(CASE WHEN regexp_matches({text}, {edge}) THEN trim({text}, {literal(SPACES)}) ELSE {text} END, '')"
-    )
-    if name in NAMES:  # what stands for everybody identifies nobody
-        return f"CASE WHEN NOT regexp_matches({trimmed}, {literal(BLOCKED.pattern)}, 'i') THEN {trimmed} END"
-    return trimmed
+def _prepare(
+    store: duckdb.DuckDBPyConnection, kind: str, path: Path, how: Mapping | None, now: datetime, progress: Progress
+) -> _Ready:
+    size = path.stat().st_size
+    progress("reading", 0, size)
+    rows = files.read(store, path, lambda part: progress("reading", int(part * size), size))
+    progress("reading", size, size)
+    how = how or mapping.guess(kind, _samples(store, rows))
+    mapping.check(how, kind, rows.headers, path.name)
+    total = checks.count(store)
+    progress("checking", 0, total)
+    checked = checks.check(store, kind, how, rows, now, lambda part: progress("checking", int(part * total), total))
+    progress("checking", total, total)
+    ready = _Ready(how, rows.headers, checked.rows, checked.bad_rows, checked.parts)
+    store.execute("CREATE TABLE ready AS SELECT ? AS told", [json.dumps(asdict(ready))])
+    store.execute("CHECKPOINT")
+    return ready
 
 
-def _fits(one: Field, value: str, now: datetime) -> str:
-    """SQL for whether there is a value, and one that the load can hold."""
-    if one.kind == "VARCHAR":
-        return f"{value} IS NOT NULL"
-    if one.kind == "TIMESTAMPTZ":
-        return f"{value} BETWEEN {_instant(EARLIEST)} AND {_instant(now + AHEAD)}"
-    return f"abs({value}) < {MAX_AMOUNT:.0f}"  # not true of NaN and infinity: they are the greatest
+def _prepared(store: duckdb.DuckDBPyConnection) -> _Ready | None:
+    """What an import that broke off had read and checked."""
+    if not store.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'ready'").fetchone():
+        for name, kind in store.execute("SELECT table_name, table_type FROM information_schema.tables").fetchall():
+            store.execute(f"DROP {'VIEW' if kind == 'VIEW' else 'TABLE'} IF EXISTS {quoted(name)}")
+        return None
+    row = store.execute("SELECT told FROM ready").fetchone()
+    assert row is not None
+    told = json.loads(row[0])
+    return _Ready(**{**told, "how": Mapping(**told["how"])})
 
 
-def _amount(columns: dict[str, str]) -> str:
-    """SQL for a line's revenue; NULL where there is neither revenue nor price, or the product is no amount."""
-    price = f"{_field(columns, 'price')}::DOUBLE * {_field(columns, 'quantity', '1.0')}"
-    bounded = f"CASE WHEN abs({price}) < {MAX_AMOUNT:.0f} THEN round({price}, 4) END"
-    return f"coalesce({_field(columns, 'revenue')}::DOUBLE, {bounded})"
+def _samples(store: duckdb.DuckDBPyConnection, rows: files.Rows) -> dict[str, list[str]]:
+    """Some values of each column."""
+    wanted = ", ".join(rows.text(header) for header in rows.headers)
+    found = store.execute(f"SELECT {wanted} FROM raw LIMIT {SAMPLED}").fetchall() if rows.headers else []
+    return {
+        header: [str(row[number]) for row in found if row[number] is not None]
+        for number, header in enumerate(rows.headers)
+    }
 
 
-def _refuse_entries(store: duckdb.DuckDBPyConnection, report: ImportReport) -> None:
-    """Entries that are at fault only as a whole, each row of theirs being fine."""
-    for row, fault in store.execute("SELECT first_row, fault FROM entries WHERE fault IS NOT NULL").fetchall():
-        report.bad.append(BadRow(row, "", fault))
-
-
-def _field(columns: dict[str, str], name: str, otherwise: str = "NULL") -> str:
-    return f"coalesce({quoted('#' + name)}, {otherwise})" if name in columns else otherwise
-
-
-def _identity(columns: dict[str, str]) -> str:
-    """The call's identifiers as JSON members, absent ones left out."""
-    card = _field(columns, "loyalty_card")
-    external = f"CASE WHEN {card} IS NULL THEN NULL ELSE [{{'id': {card}, 'type': 'loyalty_card'}}] END"
-    return (
-        f"'userId': {_field(columns, 'user_id')}, 'anonymousId': {_field(columns, 'anonymous_id')}, "
-        f"'context': {{'externalIds': coalesce({external}, [])}}"
-    )
-
-
-def _envelope(call_type: str, message_id: str, at: str, call: str) -> str:
-    """SQL for an entry's payload (vocabulary.EventEntry)."""
-    moment = f"strftime({at} AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ')"
-    members = f"'type': '{call_type}', 'message_id': {message_id}, 'occurred_at': {moment}, 'call': {call}"
-    return f"to_json({{{members}}})::VARCHAR"
-
-
-def _orders(columns: dict[str, str], further: list[str], now: datetime) -> str:
-    """One `Order Completed` per order id, its lines in the file's order."""
-    line = (
-        f"{{'product_id': \"#product_id\", 'quantity': {_field(columns, 'quantity', '1.0')}, "
-        f"'revenue': {_amount(columns)}, 'discount': {_field(columns, 'discount', '0')}::DOUBLE}}"
-    )
-    firsts = [name for name in (*NAMES, "ordered_at", "store_id", "currency", "coupon") if name in columns]
-    header = ", ".join(f"min_by({quoted('#' + name)}, {ROW}) AS {quoted('#' + name)}" for name in firsts)
-    properties = (
-        "{'order_id': \"#order_id\", 'revenue': round(revenue, 4), 'discount': discount, "
-        f"'currency': {_field(columns, 'currency')}, 'coupon': {_field(columns, 'coupon')}, "
-        f"'store_id': {_field(columns, 'store_id')}, 'products': products}}"
-    )
-    call = f"{{'event': 'Order Completed', {_identity(columns)}, 'properties': {properties}}}"
-    payload = _envelope("track", "'order-' || \"#order_id\"", '"#ordered_at"', call)
-    fault = f"CASE WHEN size >= {MAX_AMOUNT:.0f} THEN 'the order''s lines sum to over a trillion' END"
-    return (
-        f'SELECT {payload} AS payload, first_row, n, {fault} AS fault FROM (SELECT "#order_id", {header}, '
-        f"sum({_amount(columns)}) AS revenue, sum({_field(columns, 'discount', '0')})::DOUBLE AS discount, "
-        f"sum(abs({_amount(columns)})) + sum(abs({_field(columns, 'discount', '0')}))::DOUBLE AS size, "
-        f"list({line} ORDER BY {ROW}) AS products, min({ROW}) AS first_row, count(*) AS n "
-        f'FROM rows GROUP BY "#order_id")'
-    )
-
-
-def _customers(columns: dict[str, str], further: list[str], now: datetime) -> str:
-    at = _field(columns, "updated_at", _instant(now))
-    call = f"{{{_identity(columns)}, 'traits': {_object(further)}}}"
-    message_id = f"'customer-' || md5({_key(columns)} || '|' || epoch_us({at}) || '|' || {_object(further)}::VARCHAR)"
-    return _each(_envelope("identify", message_id, at, call))
-
-
-def _events(columns: dict[str, str], further: list[str], now: datetime) -> str:
-    made = (
-        f"'event-' || md5({_key(columns)} || '|' || \"#event\" || '|' || epoch_us(\"#occurred_at\") || '|' || "
-        f"{_object(further)}::VARCHAR)"
-    )
-    call = f"{{'event': \"#event\", {_identity(columns)}, 'properties': {_object(further)}}}"
-    return _each(_envelope("track", _field(columns, "event_id", made), '"#occurred_at"', call))
-
-
-def _products(columns: dict[str, str], further: list[str], now: datetime) -> str:
-    moment = f"strftime({_field(columns, 'updated_at', _instant(now))} AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ')"
-    names = [name for name in FIELDS["products"] if name != "updated_at"]
-    members = ", ".join(f"'{name}': {_field(columns, name)}" for name in names)
-    return _each(f"to_json({{{members}, 'occurred_at': {moment}}})::VARCHAR")
-
-
-SHAPES = {"customers": _customers, "orders": _orders, "products": _products, "events": _events}
-"""SQL for the entries of each kind of file: payload, first_row, n (rows it was made of), fault."""
-
-
-def _each(payload: str) -> str:
-    """An entry of every row."""
-    return f"SELECT {payload} AS payload, {ROW} AS first_row, 1 AS n, NULL::VARCHAR AS fault FROM rows"
-
-
-def _key(columns: dict[str, str]) -> str:
-    return "coalesce(" + ", ".join(quoted("#" + name) for name in NAMES if name in columns) + ")"
-
-
-def _object(names: list[str]) -> str:
-    """Further columns as a JSON object, without those that are empty: an empty cell says nothing, null would delete."""
-    members = ", ".join(f"{literal(name)}: {quoted(name)}" for name in names)
-    return f"json_merge_patch('{{}}', to_json({{{members}}}))" if names else "'{}'::JSON"
+def _entries(
+    store: duckdb.DuckDBPyConnection, kind: str, ready: _Ready, part: int, now: datetime
+) -> duckdb.DuckDBPyConnection:
+    """A part's entries: payload, message id, line, rows."""
+    columns = ready.how.columns
+    further = [name for name in ready.headers if name not in columns.values()]
+    store.execute(f"CREATE OR REPLACE TEMP VIEW part AS SELECT * FROM rows WHERE {checks.PART} = {part}")
+    return store.execute(f"SELECT payload, message_id, n FROM ({SHAPES[kind](columns, further, now)}) ORDER BY line")
 
 
 def _write(
-    pool: Engine,
-    store: duckdb.DuckDBPyConnection,
-    kind: str,
-    source: Source,
-    now: datetime,
-    report: ImportReport,
-    progress: Progress,
-) -> None:
-    inbox_kind = Kind.PRODUCT if kind == "products" else Kind.EVENT
-    found = store.execute("SELECT payload, n FROM entries WHERE fault IS NULL ORDER BY first_row")
-    done = report.bad_rows
-    progress(done, report.rows)
-    while chunk := found.fetchmany(CHUNK):
-        with pool.begin() as connection, driver(connection) as raw, raw.cursor().copy(COPY) as copy:
-            for payload, _ in chunk:
-                copy.write_row((source.id, inbox_kind.value, now, payload.encode()))
-        report.entries += len(chunk)
-        done += sum(n for _, n in chunk)
-        progress(done, report.rows)
+    pool: Engine, store: duckdb.DuckDBPyConnection, run: runs.Run, ready: _Ready, source: Source, progress: Progress
+) -> int:
+    """Writes the parts that are not written yet; returns at which row it went on."""
+    counts = store.execute(f"SELECT {checks.PART}, count(*) FROM rows GROUP BY 1").fetchall()
+    rows_in = dict(counts)
+    done = before = sum(count for part, count in counts if part < run.parts_done)
+    total = ready.rows - ready.bad_rows
+    progress("writing", done, total)
+    for part in range(run.parts_done, ready.parts):
+        entries = _entries(store, run.kind, ready, part, run.started_at).fetchall()
+        with pool.begin() as connection:
+            runs.advance(connection, run.id, part, len(entries), run.started_at)
+            _put(connection, run.kind, source, run.started_at, entries)
+        done += rows_in.get(part, 0)
+        progress("writing", done, total)
+    return before if run.parts_done else 0
 
 
-def _sum(store: duckdb.DuckDBPyConnection, query: str) -> int:
-    row = store.execute(query).fetchone()
-    return int(row[0] or 0) if row else 0
+def _put(connection: Connection, kind: str, source: Source, now: datetime, entries: list[tuple[str, str, int]]) -> None:
+    into = Kind.PRODUCT if kind == "products" else Kind.EVENT
+    inbox.append(connection, (Entry(source.id, into, now, payload.encode()) for payload, *_ in entries))
 
 
-def _instant(at: datetime) -> str:
-    return f"TIMESTAMPTZ '{at.isoformat()}'"
+def _bad(store: duckdb.DuckDBPyConnection, report_to: Path | None) -> list[BadRow]:
+    """The first bad rows; all of them into the report: JSON lines where it ends in .jsonl, else CSV."""
+    found = store.execute('SELECT line, "column", value, reason FROM bad ORDER BY line, reason')
+    first = [BadRow(*row) for row in found.fetchmany(REPORTED)]
+    if report_to is None or not first:
+        return first
+    report_to.parent.mkdir(parents=True, exist_ok=True)
+    with report_to.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        names = ("line", "column", "value", "reason")
+        as_json = report_to.suffix.lower() in (".jsonl", ".ndjson")
+        if not as_json:
+            writer.writerow(names)
+        for row in _all(first, found):
+            if as_json:
+                file.write(json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False) + "\n")
+            else:
+                writer.writerow(row)
+    return first
+
+
+def _all(first: list[BadRow], rest: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
+    for bad in first:
+        yield bad.line, bad.column, bad.value, bad.reason
+    while some := rest.fetchmany(REPORTED):
+        yield from some
+
+
+def _report(run: runs.Run, bad: list[BadRow], **further: Any) -> ImportReport:
+    return ImportReport(
+        run.kind, run.place, run.id, run.rows, run.entries, run.bad_rows, bad, run.mapping or {}, run.report or "",
+        **further,
+    )  # fmt: skip
+
+
+@contextmanager
+def _store(work: Path | None, id: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The DuckDB file in which an import is worked on; without a folder, one that goes with it."""
+    with tempfile.TemporaryDirectory(prefix="onevoice-import-") as passing:
+        folder = work or Path(passing)
+        folder.mkdir(parents=True, exist_ok=True)
+        settings = {"memory_limit": MEMORY, "temp_directory": str(folder / f"{id}.tmp")}
+        try:
+            store = duckdb.connect(str(folder / f"{id}.duckdb"), config=settings)
+        except duckdb.IOException as error:
+            if "lock" not in str(error):
+                raise InvalidInput(f"{folder} cannot be worked in: {error}") from error
+            raise Conflict("Another process runs this import; wait for it, or look at `onevoice imports`") from error
+        try:
+            # Only with the bar on does it count how far it is; printed it is not.
+            store.execute("SET enable_progress_bar = true; SET enable_progress_bar_print = false")
+            yield store
+        finally:
+            store.close()
+
+
+def _clear(work: Path, id: str) -> None:
+    for left in work.glob(f"{id}.duckdb*"):
+        left.unlink(missing_ok=True)

@@ -67,3 +67,27 @@ plan_warning = Table(
     Column("example", Text, nullable=False),  # a message id
     PrimaryKeyConstraint("event", "source_id", "problem"),
 )
+
+import_run = Table(
+    "import_run",  # how far each import of a file has come, see imports/runs.py
+    metadata,
+    Column("id", Text, primary_key=True),  # made of what is imported: place, content, kind, source, mapping
+    Column("kind", Text, nullable=False),  # customers, orders, ...
+    Column("source_id", SmallInteger, nullable=False),
+    Column("place", Text, nullable=False),  # path or URL
+    Column("size", BigInteger, nullable=False),  # bytes
+    Column("mark", Text, nullable=False),  # a hash of the content, or the store's ETag
+    Column("mapping", JSONB),  # {our field: column} and how values are written; null: not known yet
+    Column("state", Text, nullable=False),  # waiting, reading, writing, done, failed
+    Column("rows", BigInteger, nullable=False, server_default=text("0")),
+    Column("bad_rows", BigInteger, nullable=False, server_default=text("0")),
+    Column("entries", BigInteger, nullable=False, server_default=text("0")),  # made of the parts done
+    Column("parts", Integer, nullable=False, server_default=text("0")),
+    Column("parts_done", Integer, nullable=False, server_default=text("0")),
+    Column("report", Text),  # where the bad rows are named
+    Column("error", Text),  # why it failed
+    Column("started_at", DateTime(timezone=True), nullable=False),  # the `now` of all its parts
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+    Column("finished_at", DateTime(timezone=True)),
+    Index("ix_import_run_started_at", "started_at"),
+)

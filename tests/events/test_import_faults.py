@@ -43,20 +43,23 @@ def held(entries: list[Entry], source: Source) -> tuple[int, int]:
 @pytest.mark.parametrize(
     ("row", "bad"),
     [
-        ("2,2026-01-01,null,p,1,1\n", BadRow(2, "identifier", "no identifier")),
-        ("2,2026-01-01,\u00a00\u3000,p,1,1\n", BadRow(2, "identifier", "no identifier")),
-        ("2,2026-01-01,9,p,nan,1\n", BadRow(2, "qty", "not a number: nan")),
-        ("2,2026-01-01,9,p,-inf,1\n", BadRow(2, "qty", "not a number: -inf")),
-        ("2,2026-01-01,9,p,1,9999999999999\n", BadRow(2, "revenue", "not an amount: 9999999999999")),
-        ('2,2026-01-01,9,p,1,"1,50"\n', BadRow(2, "revenue", "not an amount: 1,50")),
-        ("2,2026-01-01,9,p,1,\n", BadRow(2, "revenue", "no revenue, or over a trillion")),
-        ("2,infinity,9,p,1,1\n", BadRow(2, "date", "not a time: infinity")),
-        ("2,0044-03-15 (BC),9,p,1,1\n", BadRow(2, "date", "not a time: 0044-03-15 (BC)")),
-        ("2,2126-01-01,9,p,1,1\n", BadRow(2, "date", "not a time: 2126-01-01")),
-        (" ,2026-01-01,9,p,1,1\n", BadRow(2, "order_id", "missing")),
-        ("2,2026-01-01,9,p,1,1,1\n", BadRow(2, "", "more values than the header has columns")),
-        ("2,2026-01-01\n", BadRow(2, "", "fewer values than the header has columns")),
-        (b"2,2026-01-01,9,caf\xe9,1,1\n", BadRow(2, "", "not UTF-8")),
+        ("2,2026-01-01,null,p,1,1\n", BadRow(3, "identifier", "null", "no identifier")),
+        ("2,2026-01-01,\u00a00\u3000,p,1,1\n", BadRow(3, "identifier", "\u00a00\u3000", "no identifier")),
+        ("2,2026-01-01,9,p,nan,1\n", BadRow(3, "qty", "nan", "not a number")),
+        ("2,2026-01-01,9,p,-inf,1\n", BadRow(3, "qty", "-inf", "not a number")),
+        ("2,2026-01-01,9,p,1,9999999999999\n", BadRow(3, "revenue", "9999999999999", "not an amount")),
+        ('2,2026-01-01,9,p,1,"1,50"\n', BadRow(3, "revenue", "1,50", "not an amount")),
+        ("2,2026-01-01,9,p,1,\n", BadRow(3, "revenue", "", "no revenue, or over a trillion")),
+        ("2,infinity,9,p,1,1\n", BadRow(3, "date", "infinity", "not a time")),
+        ("2,0044-03-15 (BC),9,p,1,1\n", BadRow(3, "date", "0044-03-15 (BC)", "not a time")),
+        ("2,2126-01-01,9,p,1,1\n", BadRow(3, "date", "2126-01-01", "not a time")),
+        (" ,2026-01-01,9,p,1,1\n", BadRow(3, "order_id", " ", "missing")),
+        (
+            "2,2026-01-01,9,p,1,1,1\n",
+            BadRow(3, "", "2,2026-01-01,9,p,1,1,1", "more values than the header has columns"),
+        ),
+        ("2,2026-01-01\n", BadRow(3, "", "2,2026-01-01", "fewer values than the header has columns")),
+        (b"2,2026-01-01,9,caf\xe9,1,1\n", BadRow(3, "", "2,2026-01-01,9,caf\ufffd,1,1", "not UTF-8")),
     ],
 )
 def test_a_row_at_fault_is_named_and_costs_no_other(
@@ -71,25 +74,27 @@ def test_a_row_at_fault_is_named_and_costs_no_other(
 def test_a_quotation_mark_left_open_says_how_much_it_swallowed(db: Engine, till: Source, tmp_path: Path) -> None:
     report = load(db, till, "orders", tmp_path / "a.csv", HEADER + LINE + '2,2026-01-01,9,"p,1,1\n' + LINE * 3)
     assert report.entries == 1
-    assert report.bad == [BadRow(2, "", "a quotation mark is out of place; it swallowed 3 lines after it")]
+    assert report.bad == [
+        BadRow(3, "", "", "a quotation mark is out of place, or a value is over 16 MB; it swallowed 3 lines after it")
+    ]
 
 
-def test_rows_are_numbered_as_in_the_file_where_some_cannot_be_read(db: Engine, till: Source, tmp_path: Path) -> None:
+def test_lines_are_numbered_as_in_the_file_where_some_cannot_be_read(db: Engine, till: Source, tmp_path: Path) -> None:
     report = load(db, till, "orders", tmp_path / "a.csv", HEADER + f"x\n{LINE}x\nx\n2,no,9,p,1,1\nx\n3,no,9,p,1,1\n")
-    assert [bad.row for bad in report.bad] == [1, 3, 4, 5, 6, 7]
-    assert [bad.row for bad in report.bad if bad.column == "date"] == [5, 7]
+    assert [bad.line for bad in report.bad] == [2, 4, 5, 6, 7, 8]
+    assert [bad.line for bad in report.bad if bad.column == "date"] == [6, 8]
 
 
 def test_half_an_order_is_not_taken(db: Engine, till: Source, tmp_path: Path) -> None:
     report = load(db, till, "orders", tmp_path / "a.csv", HEADER + LINE + "1,2026-01-01,9,q,many,1\n2" + LINE[1:])
     assert (report.entries, report.bad_rows) == (1, 2)
-    assert report.bad[0] == BadRow(1, "", "another line of its order cannot be taken")
+    assert report.bad[0] == BadRow(2, "", "", "another line of the same order cannot be taken")
 
 
 def test_an_order_of_over_a_trillion_is_left_out_as_a_whole(db: Engine, till: Source, tmp_path: Path) -> None:
     report = load(db, till, "orders", tmp_path / "a.csv", HEADER + "1,2026-01-01,9,p,1,900000000000\n" * 2)
     assert (report.entries, report.bad_rows) == (0, 2)
-    assert report.bad == [BadRow(1, "", "the order's lines sum to over a trillion")]
+    assert report.bad == [BadRow(line, "", "", "the lines of the order sum to over a trillion") for line in (2, 3)]
 
 
 def test_a_price_and_a_quantity_are_as_good_as_a_revenue(db: Engine, till: Source, tmp_path: Path) -> None:
@@ -109,9 +114,9 @@ def test_json_lines_of_any_kind_keep_their_values(db: Engine, till: Source, tmp_
     ]
     report = load(db, till, "customers", tmp_path / "a.jsonl", "\n".join(lines))
     assert report.bad == [
-        BadRow(3, "", "no JSON object"),
-        BadRow(4, "", "no JSON object"),
-        BadRow(5, "identifier", "no identifier"),
+        BadRow(3, "", '{"user_id":', "no JSON object"),
+        BadRow(4, "", "5", "no JSON object"),
+        BadRow(5, "identifier", "", "no identifier"),
     ]
     calls = [msgspec.json.decode(entry.payload)["call"] for entry in entries_in(db)]
     assert [(call["userId"], call["traits"]) for call in calls] == [

@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 
 from onevoice.events import sources
 from onevoice.events.importing import BadRow, ImportReport, import_file
+from onevoice.events.imports.mapping import Mapping
 from onevoice.events.sources import Source
 from onevoice.kernel.errors import Conflict, InvalidInput
 from tests.conftest import NOW, entries_in
@@ -29,8 +30,10 @@ def till(db: Engine) -> Source:
         return sources.ensure(connection, "till", "till")
 
 
-def load(db: Engine, source: Source, kind: str, file: Path, mapping: dict[str, str] | None = None) -> ImportReport:
-    return import_file(db, kind, source, file, mapping, NOW)
+def load(
+    db: Engine, source: Source, kind: str, file: Path, mapping: Mapping | None = None, again: bool = False
+) -> ImportReport:
+    return import_file(db, kind, source, file, mapping, NOW, again=again)
 
 
 def test_lines_become_orders_and_bad_rows_are_named(db: Engine, till: Source, tmp_path: Path) -> None:
@@ -39,9 +42,9 @@ def test_lines_become_orders_and_bad_rows_are_named(db: Engine, till: Source, tm
     report = load(db, till, "orders", file)
     assert (report.rows, report.entries, report.bad_rows) == (6, 2, 3)
     assert report.bad == [
-        BadRow(3, "Date", "not a time: not a day"),
-        BadRow(4, "identifier", "no identifier"),
-        BadRow(5, "Qty", "not a number: one"),
+        BadRow(4, "Date", "not a day", "not a time"),
+        BadRow(5, "identifier", "", "no identifier"),
+        BadRow(6, "Qty", "one", "not a number"),
     ]
     first, second = [msgspec.json.decode(entry.payload) for entry in entries_in(db)]
     assert first["call"]["properties"]["products"] == [
@@ -57,11 +60,20 @@ def test_a_file_imported_twice_gives_the_same_ids(db: Engine, till: Source, tmp_
     orders, people = tmp_path / "o.csv", tmp_path / "c.csv"
     orders.write_text(ORDERS)
     people.write_text("user_id,first name,it's\nu1,Anna,1\nu2,Bruno,2\n")
-    for _ in range(2):
-        load(db, till, "orders", orders)
-        load(db, till, "customers", people)
+    for again in (False, True):
+        load(db, till, "orders", orders, again=again)
+        load(db, till, "customers", people, again=again)
     ids = [msgspec.json.decode(entry.payload)["message_id"] for entry in entries_in(db)]
     assert len(ids) == 8 and len(set(ids)) == 4
+
+
+def test_a_file_that_is_done_is_not_imported_again_unasked(db: Engine, till: Source, tmp_path: Path) -> None:
+    file = tmp_path / "till.csv"
+    file.write_text(ORDERS)
+    first, second = load(db, till, "orders", file), load(db, till, "orders", file)
+    assert (first.already_at, second.already_at) == (None, NOW)
+    assert (second.id, second.rows, second.entries, second.bad_rows) == (first.id, 6, 2, 3)
+    assert len(entries_in(db)) == 2
 
 
 def test_parquet_and_json_lines_read_as_csv_does(db: Engine, till: Source, tmp_path: Path) -> None:
@@ -80,7 +92,7 @@ def test_parquet_and_json_lines_read_as_csv_does(db: Engine, till: Source, tmp_p
 def test_products_and_a_mapping_by_name(db: Engine, till: Source, tmp_path: Path) -> None:
     file = tmp_path / "p.csv"
     file.write_text("artikel,bezeichnung\n1,Brot\n")
-    load(db, till, "products", file, {"product_id": "artikel", "name": "bezeichnung"})
+    load(db, till, "products", file, Mapping({"product_id": "artikel", "name": "bezeichnung"}))
     product = msgspec.json.decode(entries_in(db)[0].payload)
     assert (product["product_id"], product["name"]) == ("1", "Brot")
 
@@ -100,7 +112,7 @@ def test_what_cannot_be_imported_says_what_to_do(
 ) -> None:
     (tmp_path / name).write_text(content)
     with pytest.raises(InvalidInput, match=said):
-        load(db, till, "orders", tmp_path / name, mapping)
+        load(db, till, "orders", tmp_path / name, Mapping(mapping) if mapping else None)
 
 
 def test_a_source_keeps_its_kind_and_its_key(db: Engine, till: Source) -> None:
