@@ -7,6 +7,7 @@ int64 (identifiers, customers) or text (facts). One process owns a DuckDB file; 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,28 @@ class Warehouse:
         if self.is_duckdb:
             return _duckdb_json_value(document, path)
         return _clickhouse_json_value(document, path)
+
+    def json_text(self, document: ir.StringValue, name: str) -> ir.StringValue:
+        """A member of a JSON object as text, lists and objects as JSON; null where it is absent, null or empty."""
+        if self.is_duckdb:
+            return self.json_value(document, name).nullif("")
+        raw = _clickhouse_json_raw(document, name)
+        # JSON_VALUE has nothing to say of lists and objects.
+        value = ibis.ifelse(raw.startswith("[") | raw.startswith("{"), raw, self.json_value(document, name))
+        return ibis.ifelse((raw == "null") | (value == ""), ibis.null("string"), value)
+
+    def ranked_values(self, values: ir.FloatingColumn, percents: Sequence[float], from_top: bool) -> ir.ArrayScalar:
+        """For each percent the value of the last within it, a column's values in order: the ceil(n * percent/100)-th.
+
+        Percentiles that are values of the column, exact on every store.
+        """
+        shares = [Decimal(str(percent)) / 100 for percent in percents]
+        if self.is_duckdb:
+            return _duckdb_quantiles(values, ibis.array([_share(-share if from_top else share) for share in shares]))
+        ordered = values.collect().sort()
+        n = ordered.length()
+        places = [(n.cast("decimal(18, 0)") * _share(share)).ceil().cast("int64") for share in shares]
+        return ibis.array([ordered[n - place if from_top else place - 1] for place in places])
 
     def digest(self, text: ir.StringValue) -> ir.StringValue:
         """MD5 of a text as 32 hexadecimal digits: the same on every store, and so the ids made of it."""
@@ -254,6 +277,10 @@ class Warehouse:
         return f"{name} NOT NULL" if self.is_duckdb and not kind.nullable else str(name)
 
 
+def _share(share: Decimal) -> ir.DecimalScalar:
+    return ibis.literal(share, dt.Decimal(18, 6))
+
+
 # Declarations of the stores' own functions, which Ibis has no word for.
 @ibis.udf.scalar.builtin(name="MD5")
 def _clickhouse_md5(text: str) -> bytes: ...  # type: ignore[empty-body]
@@ -265,6 +292,14 @@ def _clickhouse_hex(data: bytes) -> str: ...  # type: ignore[empty-body]
 
 @ibis.udf.scalar.builtin(name="json_extract_string")
 def _duckdb_json_value(document: str, path: str) -> str: ...  # type: ignore[empty-body]
+
+
+@ibis.udf.agg.builtin(name="quantile_disc", signature=((dt.float64, dt.Array(dt.Decimal(18, 6))), dt.Array(dt.float64)))
+def _duckdb_quantiles(values, shares): ...  # type: ignore[no-untyped-def]
+
+
+@ibis.udf.scalar.builtin(name="JSONExtractRaw")
+def _clickhouse_json_raw(document: str, member: str) -> str: ...  # type: ignore[empty-body]
 
 
 @ibis.udf.scalar.builtin(name="JSON_VALUE")

@@ -8,7 +8,7 @@ from onevoice.delivery.facts import MESSAGE_EVENTS, MESSAGES
 from onevoice.delivery.statuses import PERSONAL
 from onevoice.events.facts import EVENTS
 from onevoice.segments.conditions.kind import Asked, Kind, Measured, Scope, reading
-from onevoice.segments.conditions.windows import days, since
+from onevoice.segments.conditions.windows import Windowed, days, inside
 
 REACTIONS = {
     "Email Opened": "email",
@@ -24,7 +24,7 @@ REACTION = 2**32
 """What a reaction weighs in a channel's score: more than the seconds since 1970 of the last one, which break ties."""
 
 
-class Prefers(Asked, frozen=True):
+class Prefers(Asked, frozen=True, kw_only=True):
     """The channel on which the customer reacted most, by own opens and clicks.
 
     Ties go to the channel of the last reaction (to the second), then to the first name of the alphabet.
@@ -52,7 +52,7 @@ def _check(asked: Prefers, here: str) -> None:
 
 
 def _prefers(asked: Prefers, scope: Scope) -> Measured:
-    reactions = _reactions(scope, asked.within)
+    reactions = _reactions(scope, Windowed(within=asked.within))
     counted = reactions.group_by("customer_id", "channel").aggregate(
         score=reactions.count() * REACTION + reactions.occurred_at.max().epoch_seconds()
     )
@@ -66,13 +66,13 @@ def _prefers(asked: Prefers, scope: Scope) -> Measured:
     return Measured(best, ahead)
 
 
-def _reactions(scope: Scope, within: str) -> ir.Table:
+def _reactions(scope: Scope, window: Windowed) -> ir.Table:
     """customer_id, channel, occurred_at of what people opened and clicked, whoever sent it."""
     events = scope.table(EVENTS)
-    tracked = since(scope, events.filter(events.name.isin(list(REACTIONS))), "occurred_at", within)
+    tracked = inside(scope, events.filter(events.name.isin(list(REACTIONS))), "occurred_at", window)
     tracked = tracked.select("customer_id", "occurred_at", channel=tracked.name.cases(*REACTIONS.items(), else_=""))
     news, messages = scope.warehouse.table(MESSAGE_EVENTS), scope.table(MESSAGES)
-    personal = since(scope, news.filter(news.news.isin(PERSONAL), ~news.machine), "occurred_at", within)
+    personal = inside(scope, news.filter(news.news.isin(PERSONAL), ~news.machine), "occurred_at", window)
     owned = personal.select("message_id", "occurred_at").join(
         messages.select("message_id", "customer_id", "channel"), "message_id"
     )

@@ -2,31 +2,29 @@
 
 import msgspec
 
-from onevoice.events.facts import EVENTS
-from onevoice.kernel.errors import InvalidInput
-from onevoice.segments.conditions import values
-from onevoice.segments.conditions.kind import Asked, Kind, Measured, Reads, Scope, Value, reading
-from onevoice.segments.conditions.windows import days, since
+from onevoice.segments.conditions.kind import Kind, Measured, Reads, Scope
+from onevoice.segments.conditions.sources import Rows, check_rows, reads_rows, selected
+from onevoice.segments.conditions.values import Where
+from onevoice.segments.conditions.windows import Windowed
 
 
-class Event(Asked, frozen=True):
-    """How often an event happened, in all or within the last days; `where` names properties and their values."""
+class Event(Windowed, frozen=True, kw_only=True):
+    """How often an event happened, in all or in a span of time; `where` asks about its properties."""
 
     name: str
     at_least: int | None = None  # 1 where none of the three is set
     at_most: int | None = None
     exactly: int | None = None
-    within: str | None = None
-    where: dict[str, Value] = msgspec.field(default_factory=dict)
+    where: Where = msgspec.field(default_factory=dict)
+
+
+def _rows(asked: Event) -> Rows:
+    window = {name: getattr(asked, name) for name in Windowed.__struct_fields__}
+    return Rows(event=asked.name, where=asked.where, **window)
 
 
 def _measured(asked: Event, scope: Scope) -> Measured:
-    events = scope.table(EVENTS)
-    rows = since(scope, events.filter(events.name == asked.name), "occurred_at", asked.within)
-    for name, value in asked.where.items():
-        found = scope.warehouse.json_value(rows.properties, name)
-        same = found.try_cast("float64") == value if values.is_number(value) else found == values.text(value)
-        rows = rows.filter(same)
+    rows = selected(scope, _rows(asked)).rows
     counted = rows.group_by("customer_id").aggregate(count=rows.count())
     if asked.at_most is not None:
         return Measured(counted, counted["count"] <= asked.at_most, missing=asked.at_most >= 0)
@@ -37,15 +35,11 @@ def _measured(asked: Event, scope: Scope) -> Measured:
 
 
 def _reads(asked: Event) -> Reads:
-    return reading(EVENTS, events=frozenset({asked.name}), windows=asked.within is not None)
+    return reads_rows(_rows(asked))
 
 
 def _check(asked: Event, here: str) -> None:
-    if asked.within is not None:
-        days(asked.within, f"{here}.within")
-    for name, value in asked.where.items():
-        if '"' in name or value == "":
-            raise InvalidInput(f"{here}.where: expected names without quotes, and values that are not empty")
+    check_rows(_rows(asked), here)
 
 
 EVENT = Kind("event", Event, _measured, _reads, _check, one_of=("at_least", "at_most", "exactly"))

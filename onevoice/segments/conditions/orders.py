@@ -1,32 +1,32 @@
-"""What was ordered: how many, for how much, how long ago. Orders count as catalog.orders says, revenue is net."""
+"""What was ordered: how many, for how much. Orders count as catalog.orders says, revenue is net."""
 
 from typing import Literal
 
-from onevoice.catalog.facts import ORDERS
-from onevoice.catalog.orders import counted
-from onevoice.segments.conditions.kind import Asked, Kind, Measured, Number, Scope, reading
-from onevoice.segments.conditions.windows import days, since
+import msgspec
+
+from onevoice.segments.conditions.kind import Kind, Measured, Number, Scope
+from onevoice.segments.conditions.sources import Rows, check_rows, reads_rows, selected
+from onevoice.segments.conditions.values import Where
+from onevoice.segments.conditions.windows import Windowed
 
 
-class Orders(Asked, frozen=True):
-    """The number of orders, their revenue or its average, in all or within the last days."""
+class Orders(Windowed, frozen=True, kw_only=True):
+    """The number of orders, their revenue or its average, in all or in a span of time."""
 
     measure: Literal["count", "revenue", "average"] = "count"
     at_least: Number | None = None
     at_most: Number | None = None
     exactly: Number | None = None
-    within: str | None = None
+    where: Where = msgspec.field(default_factory=dict)
 
 
-class LastOrder(Asked, frozen=True):
-    """When the last order was: `before` so long ago (and nothing since), or `within` the last days."""
-
-    before: str | None = None
-    within: str | None = None
+def _rows(asked: Orders) -> Rows:
+    window = {name: getattr(asked, name) for name in Windowed.__struct_fields__}
+    return Rows(of="orders", where=asked.where, **window)
 
 
-def _orders(asked: Orders, scope: Scope) -> Measured:
-    rows = counted(since(scope, scope.table(ORDERS), "ordered_at", asked.within))
+def _measured(asked: Orders, scope: Scope) -> Measured:
+    rows = selected(scope, _rows(asked)).rows
     revenue = rows.revenue.sum().cast("float64")
     measure = {"count": rows.count(), "revenue": revenue, "average": revenue / rows.count()}[asked.measure]
     totals = rows.group_by("customer_id").aggregate(**{asked.measure: measure})
@@ -42,36 +42,12 @@ def _orders(asked: Orders, scope: Scope) -> Measured:
     return Measured(totals, met, missing=nothing_meets and asked.measure != "average")
 
 
-def _last_order(asked: LastOrder, scope: Scope) -> Measured:
-    rows = counted(since(scope, scope.table(ORDERS), "ordered_at", None))
-    last = rows.group_by("customer_id").aggregate(last_at=rows.ordered_at.max())
-    limit = scope.at(scope.now - days(asked.before or asked.within or ""))
-    return Measured(last, last.last_at <= limit if asked.before else last.last_at > limit)
-
-
-def _check(asked: Orders | LastOrder, here: str) -> None:
-    for name in ("within", "before"):
-        if getattr(asked, name, None) is not None:
-            days(getattr(asked, name), f"{here}.{name}")
-
-
-ORDER_KINDS = (
-    Kind(
-        "orders",
-        Orders,
-        _orders,
-        lambda asked: reading(ORDERS, windows=asked.within is not None),
-        _check,
-        one_of=("at_least", "at_most", "exactly"),
-        needs_one=True,
-    ),
-    Kind(
-        "last_order",
-        LastOrder,
-        _last_order,
-        lambda asked: reading(ORDERS, windows=True),
-        _check,
-        one_of=("before", "within"),
-        needs_one=True,
-    ),
+ORDERS_KIND = Kind(
+    "orders",
+    Orders,
+    _measured,
+    lambda asked: reads_rows(_rows(asked)),
+    lambda asked, here: check_rows(_rows(asked), here),
+    one_of=("at_least", "at_most", "exactly"),
+    needs_one=True,
 )

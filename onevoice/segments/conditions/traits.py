@@ -1,31 +1,21 @@
 """What is known of a customer: the newest value of a trait."""
 
-from typing import Literal
-
 import ibis
 import ibis.expr.types as ir
 
 from onevoice.customers.facts import TRAITS
 from onevoice.segments.conditions import values
-from onevoice.segments.conditions.kind import Asked, Kind, Measured, Number, Reads, Scope, Value, reading
+from onevoice.segments.conditions.kind import Kind, Measured, Scope, Value, reading
+from onevoice.segments.conditions.values import Compared
 
 
-class Trait(Asked, frozen=True):
+class Trait(Compared, frozen=True, kw_only=True):
     """A trait compared. Exactly one comparison is set; numbers are compared as numbers, 2 is 2.0.
 
     `contains` asks for a part of a text, or for a member of a list.
     """
 
     name: str
-    equals: Value | None = None
-    not_equals: Value | None = None
-    one_of: list[Value] | None = None
-    contains: str | None = None
-    at_least: Number | None = None
-    at_most: Number | None = None
-    above: Number | None = None
-    below: Number | None = None
-    exists: Literal[True] | None = None
 
 
 def current(scope: Scope, name: str) -> ir.Table:
@@ -45,35 +35,28 @@ def _measured(asked: Trait, scope: Scope) -> Measured:
 
 def _comparison(value: ir.StringColumn, asked: Trait) -> ir.BooleanValue:
     """`value` is a trait's JSON, never null."""
-    number = value.try_cast("float64")
-    if asked.exists:
-        return value.notnull()
     if asked.contains is not None:
         quoted = values.json(asked.contains)
         in_text = value.startswith('"') & value.contains(quoted[1:-1])
         return in_text | (value.startswith("[") & value.contains(quoted))
-    if asked.at_least is not None:
-        return number >= asked.at_least
-    if asked.at_most is not None:
-        return number <= asked.at_most
-    if asked.above is not None:
-        return number > asked.above
-    if asked.below is not None:
-        return number < asked.below
-    if asked.not_equals is not None:
-        return ~values.equals(value, number, [asked.not_equals])
-    return values.equals(value, number, asked.one_of if asked.one_of is not None else [asked.equals])
+    if asked.exists:
+        return value.notnull()
+    operand = Json(value, value.try_cast("float64"))
+    (met,) = values.compared(operand, asked)
+    return met
 
 
-def _reads(asked: Trait) -> Reads:
-    return reading(TRAITS)
+class Json(values.Operand):
+    """A value as its JSON: a text in quotes, so that "2" is not 2."""
+
+    def equals(self, wanted: list[Value]) -> ir.BooleanValue:
+        """Whether it is one of the values."""
+        numbers = [float(one) for one in wanted if values.is_number(one)]
+        others = [values.json(one) for one in wanted if not values.is_number(one)]
+        if not numbers:
+            return self.text.isin(others)
+        same = ibis.coalesce(self.number.isin(numbers), False)
+        return self.text.isin(others) | same if others else same
 
 
-TRAIT = Kind(
-    "trait",
-    Trait,
-    _measured,
-    _reads,
-    one_of=("equals", "not_equals", "one_of", "contains", "at_least", "at_most", "above", "below", "exists"),
-    needs_one=True,
-)
+TRAIT = Kind("trait", Trait, _measured, lambda asked: reading(TRAITS), one_of=values.COMPARISONS, needs_one=True)
