@@ -149,7 +149,7 @@ def sequences(draw: some.DrawFn) -> list[dict[str, Any]]:
     return steps
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=sequences())
 def test_a_sequence_finds_whom_trying_every_choice_finds(past: Warehouse, steps: list[dict[str, Any]]) -> None:
     asked = condition(document(steps))
