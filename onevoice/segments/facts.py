@@ -1,4 +1,4 @@
-"""Warehouse tables of who is in which segment, and of when each segment was computed."""
+"""Warehouse tables of who is in which segment, when each was computed, and who is on which list."""
 
 from onevoice.warehouse import Facts
 
@@ -20,4 +20,10 @@ SEGMENT_STATES = Facts(
     ("segment",),
 )
 
-TABLES = (SEGMENT_MEMBERS, SEGMENT_STATES)
+LIST_ENTRIES = Facts(
+    "list_entries",  # of the lists imported from files, as the database has them: see lists.py
+    {"list": "!string", "snapshot": "!int64", "identifier_id": "!int64"},
+    ("list", "identifier_id"),
+)
+
+TABLES = (SEGMENT_MEMBERS, SEGMENT_STATES, LIST_ENTRIES)

@@ -12,7 +12,7 @@ from onevoice.customers.facts import TRAITS
 from onevoice.events.facts import EVENTS
 from onevoice.segments.compiler import is_population_relative, leaves, members, reads
 from onevoice.segments.conditions.kind import Reads
-from onevoice.segments.conditions.windows import days
+from onevoice.segments.conditions.windows import DURATION, days
 from onevoice.segments.facts import SEGMENT_MEMBERS
 from onevoice.segments.narrowed import THROUGH, Narrowed
 from onevoice.segments.service import SavedSegment
@@ -90,7 +90,7 @@ def durations(value: Any) -> Iterator[timedelta]:
     if isinstance(value, list | tuple):
         for one in value:
             yield from durations(one)
-    elif isinstance(value, str) and re.fullmatch(r"\d{1,6}\s*[a-z]+", value.strip()):
+    elif isinstance(value, str) and re.fullmatch(DURATION, value.strip()):
         yield days(value)
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from onevoice.catalog.facts import ORDER_LINES, ORDERS, PRODUCTS
-from onevoice.customers.facts import ADDRESSES, CONSENTS, PROFILES, SUPPRESSIONS, TRAITS
+from onevoice.catalog.facts import COUPON_EVENTS, ORDER_LINES, ORDERS, PRODUCTS
+from onevoice.customers.facts import ADDRESSES, CONSENTS, IDENTIFIERS, PROFILES, SUPPRESSIONS, TRAITS
 from onevoice.delivery.facts import MESSAGE_EVENTS, MESSAGES
 from onevoice.events.facts import EVENTS
 from onevoice.kernel.clock import naive
@@ -40,6 +40,8 @@ class Shop:
     suppressions: list[Row]
     messages: list[Row]
     news: list[Row]
+    coupons: list[Row]
+    identifiers: list[Row]
 
 
 def make(seed: int = 7) -> Shop:
@@ -49,7 +51,7 @@ def make(seed: int = 7) -> Shop:
     def moment() -> datetime:
         return TODAY - timedelta(days=dice.randrange(-5, 300), hours=dice.randrange(24))
 
-    shop = Shop([], [], [], [], [], [], [], [], [], [], [])
+    shop = Shop([], [], [], [], [], [], [], [], [], [], [], [], [])
     for number in range(12):
         category = CATEGORIES[number % 4]
         shop.products.append(
@@ -156,7 +158,60 @@ def make(seed: int = 7) -> Shop:
                 {"identifier_id": identifier, "customer_id": customer, "channel": dice.choice(["email", "*"])}
                 | {"topic": "offers", "state": state, "occurred_at": at}
             )
+    _furnish(random.Random(seed + 1), shop)
     return shop
+
+
+BIRTHDAYS = ["1990-02-28", "1992-02-29", "1985-03-01", "2001-03-04T10:00:00Z", "1970-11-30", "soon"]
+ZONES = ["UTC", "Pacific/Auckland", "America/Los_Angeles", "Nowhere/Else"]
+
+
+def _furnish(dice: random.Random, shop: Shop) -> None:
+    """Brands, stores, places, birthdays, cards and coupons, drawn apart, so that the rest stays as it was."""
+    for number, product in enumerate(shop.products):
+        product |= {"brand": dice.choice(["Acme", "Bravo", None]), "sku": f"s{number}"}
+    for order in shop.orders:
+        order |= {
+            "store_id": dice.choice(["north", "south", None]),
+            "status": dice.choice(["placed"] * 5 + ["cancelled"]),
+        }
+        if order["status"] == "cancelled":
+            order["revenue"] = Decimal(0)
+    cancelled = {order["order_id"] for order in shop.orders if order["status"] == "cancelled"}
+    for line in shop.lines:
+        line["quantity"] = float(dice.choice([1, 1, 2]))
+        if line["order_id"] in cancelled:
+            line |= {"quantity": 0.0, "revenue": Decimal(0)}
+    for profile in shop.profiles:
+        profile |= {"country": dice.choice(["IT", "FR", None]), "time_zone": dice.choice(ZONES)}
+        customer = profile["customer_id"]
+        told = {
+            "birthday": dice.choice([*BIRTHDAYS, None]),
+            "latitude": dice.choice([41.9, 45.46, 40.85]),
+            "longitude": dice.choice([12.5, 9.19, 14.27]),
+            "loyalty_tier": dice.choice(["gold", "silver"]),
+            "loyalty_points": dice.choice([0, 90, 250]),
+        }
+        for name, value in told.items():
+            if dice.random() < 0.7:
+                shop.traits.append(
+                    {"identifier_id": customer * 10, "customer_id": customer, "name": name}
+                    | {"value": None if value is None else msgspec.json.encode(value).decode()}
+                    | {"occurred_at": TODAY, "event_id": "t"}
+                )
+        for number in range(dice.choice([1, 1, 2])):
+            namespace, value = ("user_id", f"u{customer}") if number == 0 else ("loyalty_card", f"k{customer}")
+            shop.identifiers.append(
+                {"identifier_id": customer * 10 + number, "namespace": namespace, "value": value}
+                | {"customer_id": customer, "first_seen_at": TODAY, "revision": 1}
+            )
+        for number in range(dice.randrange(5)):
+            shop.coupons.append(
+                {"event_id": f"k{customer}-{number}", "source_id": 1, "identifier_id": customer, "channel": "web"}
+                | {"customer_id": customer, "coupon": dice.choice(["SPRING", "SUMMER"])}
+                | {"action": dice.choice(["entered", "applied", "removed", "denied", "redeemed"])}
+                | {"occurred_at": TODAY - timedelta(days=dice.randrange(-1, 40))}
+            )
 
 
 def _give_traits(dice: random.Random, traits: list[Row], customer: int) -> None:
@@ -191,6 +246,8 @@ def fill(warehouse: Warehouse, shop: Shop) -> None:
         (SUPPRESSIONS, shop.suppressions),
         (MESSAGES, shop.messages),
         (MESSAGE_EVENTS, shop.news),
+        (COUPON_EVENTS, shop.coupons),
+        (IDENTIFIERS, shop.identifiers),
     ]
     for facts, rows in tables:
         warehouse.append(facts, facts.arrow({name: [row.get(name) for row in rows] for name in facts.columns}))

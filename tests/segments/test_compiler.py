@@ -44,6 +44,8 @@ def count(rows: list[Row]) -> Counter[int]:
 def orders(days: int | None = None) -> dict[int, list[float]]:
     found: dict[int, list[float]] = defaultdict(list)
     for row in since(SHOP.orders, "ordered_at", days):
+        if row["status"] != "placed":
+            continue
         found[row["customer_id"]].append(float(row["revenue"]))
     return found
 
@@ -69,6 +71,8 @@ def category_lines(days: int | None = None) -> dict[int, list[tuple[str | None, 
     categories = {row["product_id"]: row["category"] for row in SHOP.products} | {"p12": None}
     found: dict[int, list[tuple[str | None, float]]] = defaultdict(list)
     for row in since(SHOP.lines, "ordered_at", days):
+        if not row["quantity"]:
+            continue
         found[row["customer_id"]].append((categories[row["product_id"]], float(row["revenue"])))
     return found
 

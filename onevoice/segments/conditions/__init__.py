@@ -2,11 +2,14 @@
 
 from onevoice.segments.conditions.affinity import AFFINITY_KINDS
 from onevoice.segments.conditions.aggregate import AGGREGATE
+from onevoice.segments.conditions.anniversary import ANNIVERSARY
 from onevoice.segments.conditions.channels import CHANNEL_KINDS
+from onevoice.segments.conditions.coupons import COUPON_KINDS
 from onevoice.segments.conditions.events import EVENT
 from onevoice.segments.conditions.kind import AnyKind
 from onevoice.segments.conditions.membership import MEMBERSHIP_KINDS
 from onevoice.segments.conditions.orders import ORDERS_KIND
+from onevoice.segments.conditions.places import PLACE_KINDS
 from onevoice.segments.conditions.rfm import RFM
 from onevoice.segments.conditions.sequence import SEQUENCE
 from onevoice.segments.conditions.timing import TIMING_KINDS
@@ -21,7 +24,10 @@ KINDS: tuple[AnyKind, ...] = (
     ORDERS_KIND,
     RFM,
     *AFFINITY_KINDS,
+    *COUPON_KINDS,
     *CHANNEL_KINDS,
+    *PLACE_KINDS,
+    ANNIVERSARY,
     *MEMBERSHIP_KINDS,
 )
 """All of them."""

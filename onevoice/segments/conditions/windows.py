@@ -20,6 +20,9 @@ LONGEST = timedelta(days=36_500)
 UNITS = {"minute": 60, "hour": 3_600, "day": 86_400, "week": 604_800}
 """Their seconds. A month is none: `during` has those of the calendar."""
 
+DURATION = rf"(\d{{1,6}})\s*({'|'.join(UNITS)})s?"
+"""How a length of time is written."""
+
 INSTANT = timedelta(microseconds=1)
 """What tells one moment of the warehouse from the next."""
 
@@ -40,7 +43,7 @@ class Windowed(Asked, frozen=True, kw_only=True):
 
 def days(text: str, here: str = "") -> timedelta:
     """`60 days`, `12 hours`, `30 minutes`, `2 weeks`. Raises InvalidInput."""
-    found = re.fullmatch(rf"(\d{{1,6}})\s*({'|'.join(UNITS)})s?", text.strip())
+    found = re.fullmatch(DURATION, text.strip())
     if not found:
         raise InvalidInput(f"{here}: expected a number of days, weeks, hours or minutes, like `60 days`; got {text!r}")
     seconds = int(found[1]) * UNITS[found[2]]
