@@ -1,0 +1,121 @@
+"""Where something personal is kept, in every store, and how the rows of a customer are found there.
+
+A table is found by its columns: `identifier_id`, `customer_id`, and the pairs of links and suggestions. What has none
+of them is named here, with the way to its rows or the reason why it holds nothing personal; a test sees to it that no
+table is forgotten.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+from sqlalchemy import ColumnElement, Connection, Table, false, func, or_, select
+
+from onevoice.database import metadata
+from onevoice.delivery.facts import MESSAGE_EVENTS, MESSAGES
+from onevoice.events.models import quarantine
+from onevoice.privacy import quarantined
+from onevoice.warehouse import Facts, Warehouse
+
+IDENTIFIER_COLUMNS = ("identifier_id", "left_id", "right_id")
+CUSTOMER_COLUMNS = ("customer_id", "left_customer_id", "right_customer_id")
+
+WAREHOUSE_IMPERSONAL = {
+    "products": "the catalogue",
+    "watermarks": "how far readers have come",
+    "suppressions": "salted hashes, which must outlive the customer",
+}
+
+DATABASE_IMPERSONAL = {
+    "api_key": "hashes of the keys of those who work here",
+    "erased_identifier": "salted hashes, which keep a repetition from bringing the customer back",
+    "handoff": "a watermark",
+    "inbox": "facts in transit: loaded before an erasure begins, and what is older than it is dropped after",
+    "journey": "definitions",
+    "link": "addresses of pages",
+    "plan_warning": "counts by event name",
+    "privacy_request": "the requests themselves: of the erased no identifier is left in them",
+    "published": "a watermark",
+    "retention": "definitions",
+    "retention_run": "counts",
+    "segment": "definitions",
+    "source": "sources and their keys",
+    "suppression": "salted hashes, which must outlive the customer",
+    "template": "contents, the same for all",
+    "tracking_plan": "definitions",
+    "worker": "processes",
+}
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who is looked for: all identifiers of a customer, the customers they make up, and what else names them."""
+
+    identifiers: tuple[int, ...]
+    customers: tuple[int, ...]
+    texts: tuple[str, ...] = ()  # values of identifiers and addresses, as they stand in what is kept as it came
+
+
+def is_personal(facts: Facts) -> bool:
+    """Whether the warehouse table holds rows of customers."""
+    return facts.name not in WAREHOUSE_IMPERSONAL
+
+
+def rows_of(warehouse: Warehouse, facts: Facts, person: Person) -> ir.Table:
+    """The person's rows in a warehouse table."""
+    table = warehouse.table(facts)
+    tests = [
+        table[column].isin(ids)
+        for columns, ids in ((IDENTIFIER_COLUMNS, person.identifiers), (CUSTOMER_COLUMNS, person.customers))
+        for column in columns
+        if column in facts.columns and ids
+    ]
+    if facts is MESSAGE_EVENTS:
+        return table.semi_join(rows_of(warehouse, MESSAGES, person), "message_id")
+    return table.filter(ibis.or_(*tests)) if tests else table.filter(ibis.literal(False))
+
+
+def remove(warehouse: Warehouse, tables: Sequence[Facts], person: Person) -> None:
+    """Removes the person's rows from the warehouse tables; to be called within a transaction."""
+    # News of messages is found by the messages, so it goes before them.
+    for facts in sorted(tables, key=lambda facts: facts is not MESSAGE_EVENTS):
+        if facts is MESSAGE_EVENTS:
+            gone = warehouse.stage("gone", rows_of(warehouse, facts, person).select("message_id").distinct())
+            warehouse.delete(facts, gone)
+            continue
+        for columns, ids in ((IDENTIFIER_COLUMNS, person.identifiers), (CUSTOMER_COLUMNS, person.customers)):
+            for column in columns:
+                if column in facts.columns and ids:
+                    keys = pa.table({column: pa.array(ids, pa.int64())})
+                    warehouse.delete(facts, warehouse.stage("gone", keys))
+    warehouse.drop("gone")
+
+
+def personal_tables() -> list[Table]:
+    """The database's tables that hold rows of customers."""
+    return [table for table in metadata.sorted_tables if table.name not in DATABASE_IMPERSONAL]
+
+
+def condition(table: Table, person: Person) -> ColumnElement[bool]:
+    """What holds for the person's rows of a database table."""
+    tests = [
+        table.c[column].in_(ids)
+        for columns, ids in ((IDENTIFIER_COLUMNS, person.identifiers), (CUSTOMER_COLUMNS, person.customers))
+        for column in columns
+        if column in table.c
+    ]
+    return or_(false(), *tests)
+
+
+def whose(connection: Connection, table: Table, person: Person) -> ColumnElement[bool]:
+    """The same, also for the quarantine, whose rows are what came: they are looked into one by one."""
+    if table is not quarantine:
+        return condition(table, person)
+    return quarantine.c.id.in_(quarantined.of(connection, person.texts))
+
+
+def count(connection: Connection, table: Table, person: Person) -> int:
+    """How many rows of a database table are the person's."""
+    return connection.scalar(select(func.count()).select_from(table).where(whose(connection, table, person))) or 0
