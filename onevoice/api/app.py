@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 
 import onevoice
 from onevoice import database
-from onevoice.api import customers, health, journeys, keys, kpis, matches, page, plans, segments, sources
+from onevoice.api import customers, health, journeys, keys, kpis, matches, page, plans, privacy, segments, sources
 from onevoice.api.access import require_key
 from onevoice.channels import adapter
 from onevoice.delivery import routes as delivery_routes
@@ -64,7 +64,7 @@ def application(settings: Settings) -> FastAPI:
     app.router.routes.extend(delivery_routes.routes(committer, pool, settings, adapters))
     app.include_router(page.router)
     app.include_router(health.router)
-    further = (sources.router, plans.router, matches.router)
+    further = (sources.router, plans.router, matches.router, privacy.router)
     for router in (customers.router, segments.router, journeys.router, kpis.router, *further):
         app.include_router(router, dependencies=[Depends(require_key)])
     _describe(app, {**event_routes.OPENAPI_PATHS, **delivery_routes.OPENAPI_PATHS}, event_routes.OPENAPI_SECURITY)

@@ -18,9 +18,10 @@ from onevoice.journeys import service as journeys
 from onevoice.kernel.clock import Clock
 from onevoice.kernel.errors import InvalidInput, OneVoiceError
 from onevoice.kernel.settings import Settings
+from onevoice.privacy import retention
 from onevoice.segments import service as segments
 
-ORDER = ("tracking_plan", "segment", "template", "journey")
+ORDER = ("tracking_plan", "retention", "segment", "template", "journey")
 """A journey may name a segment and a template of the same folder, so those go first."""
 
 
@@ -55,6 +56,8 @@ def apply(connection: Connection, folder: Path, clock: Clock) -> list[dict[str, 
                 version, changed = segments.save(connection, document, now, coming=names)
             elif document["kind"] == "tracking_plan":
                 version, changed = plans.save(connection, document, now)
+            elif document["kind"] == "retention":
+                version, changed = retention.save(connection, document, now)
             elif document["kind"] == "template":
                 version, changed = templates.save(connection, document, now, file.parent)
             else:

@@ -13,6 +13,7 @@ from onevoice.journeys import handoff
 from onevoice.journeys import service as journeys
 from onevoice.journeys.tick import TickReport, tick
 from onevoice.kernel.settings import Settings
+from onevoice.privacy import erasure, retention
 from onevoice.segments import service as segments
 from onevoice.segments.refresh import Refresher
 from onevoice.warehouse import Warehouse, watermark
@@ -25,6 +26,7 @@ class StepReport:
     loaded: int = 0
     ticks: list[TickReport] = field(default_factory=list)
     handed_off: int = 0
+    erased: int = 0
 
 
 class Engine:
@@ -48,6 +50,8 @@ class Engine:
         while taken := load(self.warehouse, self.database, self.secret, identity=self.settings.identity):
             report.loaded += taken
         publish(self.warehouse, self.database, watermark(self.warehouse, "revision")[0])
+        report.erased = erasure.carry_out(self.warehouse, self.database, TABLES, self.secret, now)
+        retention.carry_out(self.warehouse, self.database, now)
         with self.database.connect() as connection:
             who, live = segments.all_segments(connection), journeys.live(connection)
         try:

@@ -11,11 +11,14 @@ from onevoice.catalog.facts import ORDERS
 from onevoice.customers import views
 from onevoice.customers.schemas import Suggestion
 from onevoice.delivery.facts import MESSAGE_EVENTS, MESSAGES
+from onevoice.engine.load import TABLES
 from onevoice.events.facts import EVENTS
 from onevoice.insights import experiments, metrics
 from onevoice.journeys import why
 from onevoice.journeys.figures import figures
 from onevoice.kernel.clock import aware
+from onevoice.privacy import retention
+from onevoice.privacy.access import collected
 from onevoice.segments import preview
 from onevoice.segments.facts import SEGMENT_MEMBERS
 from onevoice.segments.tree import condition
@@ -77,6 +80,16 @@ def matches(warehouse: Warehouse, now: datetime, refused: list[list[int]]) -> li
     from onevoice.customers import matching  # splink is large, and seldom asked
 
     return matching.found(warehouse, [(left, right) for left, right in refused])
+
+
+def access(warehouse: Warehouse, now: datetime, customer_id: int) -> dict[str, Any]:
+    """All that the warehouse keeps of a customer, see privacy.access."""
+    return collected(warehouse, TABLES, customer_id)
+
+
+def retention_tried(warehouse: Warehouse, now: datetime, rules: list[dict[str, Any]]) -> list[dict[str, int]]:
+    """What retention's rules would remove from the warehouse, see privacy.retention."""
+    return retention.aged_rows(warehouse, msgspec.convert(rules, list[retention.Rule]), now)
 
 
 def segment(warehouse: Warehouse, now: datetime, name: str, sample: int = 10) -> dict[str, Any]:
@@ -142,6 +155,8 @@ QUESTIONS: dict[str, Question] = {
         timeline,
         reasons,
         matches,
+        access,
+        retention_tried,
         segment,
         segment_sizes,
         segment_preview,

@@ -1,4 +1,4 @@
-"""Access: all that is kept of a customer as one archive, for programs (JSON, CSV) and for people (a page, in five languages).
+"""Access: all that is kept of a customer as one archive, for programs (JSON, CSV) and for people (a page).
 
 The engine gives the warehouse's rows, the api adds the database's and packs. The archive is made when it is fetched and
 kept nowhere, so that it need not be erased.
@@ -25,6 +25,9 @@ from onevoice.privacy.stores import Person
 from onevoice.privacy.wording import WORDS
 from onevoice.warehouse import Facts, Warehouse
 
+PATIENCE_SECONDS = 120.0
+"""How long to wait for the engine's answer."""
+
 Rows = list[dict[str, Any]]
 
 
@@ -50,12 +53,12 @@ def collected(warehouse: Warehouse, tables: Sequence[Facts], customer_id: int) -
 
 
 def archive(connection: Connection, told: Mapping[str, Any], customer_id: int, now: datetime) -> bytes:
-    """The archive: `data.json`, a CSV per table, and `index.html` in the customer's language. `told` is `collected`'s."""
+    """`data.json`, a CSV per table, and `index.html` in the customer's language; `told` is what `collected` gave."""
     person = Person(tuple(told["identifiers"]), (customer_id,), tuple(told["values"]))
     kept: dict[str, Rows] = {f"warehouse/{name}": rows for name, rows in told["tables"].items()}
-    for one in stores.personal_tables():
-        rows = connection.execute(select(one).where(stores.whose(connection, one, person)))
-        kept[f"database/{one.name}"] = [{name: _plain(value) for name, value in row._mapping.items()} for row in rows]
+    for one in stores.personal_tables(connection):
+        found = connection.execute(select(one).where(stores.whose(connection, one, person)))
+        kept[f"database/{one.name}"] = [{name: _plain(value) for name, value in row._mapping.items()} for row in found]
     kept = {name: rows for name, rows in kept.items() if rows}
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as file:
@@ -76,7 +79,7 @@ def noted(connection: Connection, customer_id: int, by: str, note: str, now: dat
 
 
 def _plain(value: object) -> object:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes | memoryview) else value
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
 def _csv(rows: Rows) -> str:
@@ -98,9 +101,8 @@ def _page(kept: Mapping[str, Rows], locale: str, now: datetime) -> str:
             for row in rows
         )
         title = words.get(name.split("/")[1], name.split("/")[1].replace("_", " "))
-        parts.append(
-            f"<details><summary>{escape(title)} ({len(rows)})</summary><div><table><tr>{head}</tr>{body}</table></div></details>"
-        )
+        cells = f"<div><table><tr>{head}</tr>{body}</table></div>"
+        parts.append(f"<details><summary>{escape(title)} ({len(rows)})</summary>{cells}</details>")
     return _PAGE.format(
         locale=locale,
         direction=direction(locale),
@@ -121,7 +123,7 @@ _PAGE = """<!doctype html><html lang="{locale}" dir="{direction}"><meta charset=
 body {{ max-width: 70rem; margin: 2rem auto; padding: 0 1rem }}
 summary {{ cursor: pointer; padding: .5rem 0; font-weight: 600 }}
 div {{ overflow-x: auto }} table {{ border-collapse: collapse; font-size: .875rem }}
-th, td {{ text-align: start; padding: .25rem .75rem; border-bottom: 1px solid color-mix(in srgb, currentColor 20%, transparent);
-  vertical-align: top; max-width: 30rem; overflow-wrap: anywhere }}
+th, td {{ text-align: start; vertical-align: top; padding: .25rem .75rem; max-width: 30rem; overflow-wrap: anywhere;
+  border-bottom: 1px solid color-mix(in srgb, currentColor 20%, transparent) }}
 </style><h1>{title}</h1><p>{about}</p><p>{made}</p>{parts}</html>
 """

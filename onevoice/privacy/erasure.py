@@ -88,7 +88,7 @@ def _begun(
     with database.begin() as connection:
         found = {
             "warehouse": {facts.name: warehouse.count(stores.rows_of(warehouse, facts, person)) for facts in personal},
-            "database": {one.name: stores.count(connection, one, person) for one in stores.personal_tables()},
+            "database": stores.counts(connection, person),
         }
         begun = {"person": {"customers": person.customers, "texts": person.texts}, "found": found}
         connection.execute(
@@ -105,7 +105,7 @@ def _counted(
     """Rows of the person per store and table."""
     return {
         "warehouse": {facts.name: warehouse.count(stores.rows_of(warehouse, facts, person)) for facts in personal},
-        "database": {one.name: stores.count(connection, one, person) for one in stores.personal_tables()},
+        "database": stores.counts(connection, person),
     }
 
 
@@ -136,11 +136,11 @@ def _complete(
     with database.begin() as connection:
         tombstones.lay(connection, secret, person.identifiers, row.requested_at)
         connection.exec_driver_sql("SET LOCAL onevoice.erasure = 'on'")  # opens the ledger, which else only grows
-        for one in stores.personal_tables():
+        for one in stores.personal_tables(connection):
             connection.execute(one.delete().where(stores.whose(connection, one, person)))
         left = {
             "warehouse": {facts.name: warehouse.count(stores.rows_of(warehouse, facts, person)) for facts in personal},
-            "database": {one.name: stores.count(connection, one, person) for one in stores.personal_tables()},
+            "database": stores.counts(connection, person),
         }
         rows = [
             {"store": store, "table": name, "found": number, "left": left[store][name]}

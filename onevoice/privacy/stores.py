@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
-from sqlalchemy import ColumnElement, Connection, Table, false, func, or_, select
+from sqlalchemy import ColumnElement, Connection, MetaData, Table, false, func, or_, select
 
-from onevoice.database import metadata
 from onevoice.delivery.facts import MESSAGE_EVENTS, MESSAGES
 from onevoice.events.models import quarantine
 from onevoice.privacy import quarantined
@@ -22,13 +21,20 @@ from onevoice.warehouse import Facts, Warehouse
 IDENTIFIER_COLUMNS = ("identifier_id", "left_id", "right_id")
 CUSTOMER_COLUMNS = ("customer_id", "left_customer_id", "right_customer_id")
 
+THROUGH: dict[str, tuple[Facts, str]] = {
+    # Warehouse tables whose rows are found by those of another that share a column.
+    MESSAGE_EVENTS.name: (MESSAGES, "message_id"),
+}
+
 WAREHOUSE_IMPERSONAL = {
     "products": "the catalogue",
+    "product_fields": "the catalogue",
     "watermarks": "how far readers have come",
     "suppressions": "salted hashes, which must outlive the customer",
 }
 
 DATABASE_IMPERSONAL = {
+    "alembic_version": "the schema's revision",
     "api_key": "hashes of the keys of those who work here",
     "erased_identifier": "salted hashes, which keep a repetition from bringing the customer back",
     "handoff": "a watermark",
@@ -66,23 +72,25 @@ def is_personal(facts: Facts) -> bool:
 def rows_of(warehouse: Warehouse, facts: Facts, person: Person) -> ir.Table:
     """The person's rows in a warehouse table."""
     table = warehouse.table(facts)
+    if facts.name in THROUGH:
+        owner, column = THROUGH[facts.name]
+        return table.semi_join(rows_of(warehouse, owner, person), column)
     tests = [
         table[column].isin(ids)
         for columns, ids in ((IDENTIFIER_COLUMNS, person.identifiers), (CUSTOMER_COLUMNS, person.customers))
         for column in columns
         if column in facts.columns and ids
     ]
-    if facts is MESSAGE_EVENTS:
-        return table.semi_join(rows_of(warehouse, MESSAGES, person), "message_id")
     return table.filter(ibis.or_(*tests)) if tests else table.filter(ibis.literal(False))
 
 
 def remove(warehouse: Warehouse, tables: Sequence[Facts], person: Person) -> None:
     """Removes the person's rows from the warehouse tables; to be called within a transaction."""
-    # News of messages is found by the messages, so it goes before them.
-    for facts in sorted(tables, key=lambda facts: facts is not MESSAGE_EVENTS):
-        if facts is MESSAGE_EVENTS:
-            gone = warehouse.stage("gone", rows_of(warehouse, facts, person).select("message_id").distinct())
+    # What is found by another table's rows goes before them.
+    for facts in sorted(tables, key=lambda facts: facts.name not in THROUGH):
+        if facts.name in THROUGH:
+            column = THROUGH[facts.name][1]
+            gone = warehouse.stage("gone", rows_of(warehouse, facts, person).select(column).distinct())
             warehouse.delete(facts, gone)
             continue
         for columns, ids in ((IDENTIFIER_COLUMNS, person.identifiers), (CUSTOMER_COLUMNS, person.customers)):
@@ -93,9 +101,11 @@ def remove(warehouse: Warehouse, tables: Sequence[Facts], person: Person) -> Non
     warehouse.drop("gone")
 
 
-def personal_tables() -> list[Table]:
-    """The database's tables that hold rows of customers."""
-    return [table for table in metadata.sorted_tables if table.name not in DATABASE_IMPERSONAL]
+def personal_tables(connection: Connection) -> list[Table]:
+    """The database's tables that hold rows of customers: asked of the database itself, so that none is forgotten."""
+    found = MetaData()
+    found.reflect(connection)
+    return [table for table in found.sorted_tables if table.name not in DATABASE_IMPERSONAL]
 
 
 def condition(table: Table, person: Person) -> ColumnElement[bool]:
@@ -111,11 +121,15 @@ def condition(table: Table, person: Person) -> ColumnElement[bool]:
 
 def whose(connection: Connection, table: Table, person: Person) -> ColumnElement[bool]:
     """The same, also for the quarantine, whose rows are what came: they are looked into one by one."""
-    if table is not quarantine:
+    if table.name != quarantine.name:
         return condition(table, person)
-    return quarantine.c.id.in_(quarantined.of(connection, person.texts))
+    return table.c.id.in_(quarantined.of(connection, person.texts))
 
 
-def count(connection: Connection, table: Table, person: Person) -> int:
-    """How many rows of a database table are the person's."""
-    return connection.scalar(select(func.count()).select_from(table).where(whose(connection, table, person))) or 0
+def counts(connection: Connection, person: Person) -> dict[str, int]:
+    """How many rows of each of the database's tables are the person's."""
+    return {
+        table.name: connection.scalar(select(func.count()).select_from(table).where(whose(connection, table, person)))
+        or 0
+        for table in personal_tables(connection)
+    }

@@ -24,7 +24,8 @@ WORDS: dict[str, dict[str, str]] = {
     },
     "it": {
         "title": "I tuoi dati",
-        "about": "Tutto ciò che conserviamo su di te. Lo stesso è in data.json e in un file CSV per tabella, per i programmi.",
+        "about": "Tutto ciò che conserviamo su di te. Lo stesso è in data.json e in un file CSV per "
+        "tabella, per i programmi.",
         "made": "Creato il {date}.",
         "profiles": "Il tuo profilo",
         "addresses": "I tuoi recapiti",
@@ -45,7 +46,8 @@ WORDS: dict[str, dict[str, str]] = {
     },
     "ro": {
         "title": "Datele tale",
-        "about": "Tot ce păstrăm despre tine. Același lucru este în data.json și într-un fișier CSV pe tabel, pentru programe.",
+        "about": "Tot ce păstrăm despre tine. Același lucru este în data.json și într-un fișier CSV pe "
+        "tabel, pentru programe.",
         "made": "Creat la {date}.",
         "profiles": "Profilul tău",
         "addresses": "Datele tale de contact",
@@ -66,7 +68,8 @@ WORDS: dict[str, dict[str, str]] = {
     },
     "id": {
         "title": "Data Anda",
-        "about": "Semua yang kami simpan tentang Anda. Isi yang sama ada di data.json dan satu berkas CSV per tabel, untuk program.",
+        "about": "Semua yang kami simpan tentang Anda. Isi yang sama ada di data.json dan satu berkas "
+        "CSV per tabel, untuk program.",
         "made": "Dibuat pada {date}.",
         "profiles": "Profil Anda",
         "addresses": "Alamat kontak Anda",
