@@ -18,7 +18,7 @@ from onevoice.events.models import quarantine
 from onevoice.privacy import quarantined
 from onevoice.warehouse import Facts, Warehouse
 
-IDENTIFIER_COLUMNS = ("identifier_id", "left_id", "right_id")
+IDENTIFIER_COLUMNS = ("identifier_id", "left_id", "right_id", "other_id")
 CUSTOMER_COLUMNS = ("customer_id", "left_customer_id", "right_customer_id")
 
 THROUGH: dict[str, tuple[Facts, str]] = {
@@ -30,6 +30,7 @@ WAREHOUSE_IMPERSONAL = {
     "products": "the catalogue",
     "product_fields": "the catalogue",
     "watermarks": "how far readers have come",
+    "segment_states": "when segments were computed",
     "suppressions": "salted hashes, which must outlive the customer",
 }
 
@@ -38,6 +39,7 @@ DATABASE_IMPERSONAL = {
     "api_key": "hashes of the keys of those who work here",
     "erased_identifier": "salted hashes, which keep a repetition from bringing the customer back",
     "handoff": "a watermark",
+    "import_run": "imports and how far they have come",
     "inbox": "facts in transit: loaded before an erasure begins, and what is older than it is dropped after",
     "journey": "definitions",
     "link": "addresses of pages",
@@ -47,6 +49,7 @@ DATABASE_IMPERSONAL = {
     "retention": "definitions",
     "retention_run": "counts",
     "segment": "definitions",
+    "segment_version": "definitions",
     "source": "sources and their keys",
     "suppression": "salted hashes, which must outlive the customer",
     "template": "contents, the same for all",
