@@ -7,12 +7,13 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
 import pytest
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine
 
 from onevoice import database, warehouse
 from onevoice.catalog.facts import TABLES as CATALOG
@@ -81,12 +82,16 @@ def db(settings: Settings) -> Iterator[Engine]:
 
 
 def entries_in(db: Engine) -> list[Entry]:
-    """All the inbox holds, once no other test's transaction on the server holds the reader back any more."""
+    """All the inbox holds, an entry for each fact, once no other test's transaction on the server holds it back."""
     with db.connect() as connection:
         deadline = time.monotonic() + 10
         while True:
-            found = [entry for *_, entry in inbox.read(connection, (0, 0), 100_000)]
-            held = connection.scalar(select(func.count()).select_from(inbox.inbox))
+            found = [
+                replace(entry, payload=line, calls=1)
+                for *_, entry in inbox.read(connection, (0, 0), 100_000)
+                for line in entry.payload.split(b"\n")
+            ]
+            held, _ = inbox.waiting(connection)
             connection.rollback()
             if len(found) == held or time.monotonic() > deadline:
                 return found

@@ -33,7 +33,7 @@ def application(settings: Settings) -> FastAPI:
     """The FastAPI application; reads the settings once."""
     clock = settings.clock()
     pool = database.engine(settings)
-    committer = Committer(settings)
+    committer = Committer(settings, clock)
     adapters = {name: adapter.build(options, name) for name, options in settings.channels.items()}
 
     @asynccontextmanager
@@ -85,7 +85,7 @@ def run(settings: Settings) -> None:
 
 async def _refused(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, OneVoiceError)
-    headers = {"retry-after": "1"} if error.status in (429, 503) else None
+    headers = {"retry-after": str(error.retry_after)} if error.retry_after else None
     return JSONResponse({"code": error.code, "message": error.message}, error.status, headers)
 
 

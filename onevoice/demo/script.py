@@ -16,7 +16,6 @@ from typing import Any
 import httpx
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
-from sqlalchemy import func, select
 
 from onevoice.cli import applying, serve
 from onevoice.cli.kinds import Role
@@ -233,7 +232,7 @@ class Demo:
         ids = {name: source.id for name, source in made.items()}
         events = synthetic.events(self.households, self.people)
         with self.engine.database.begin() as connection:
-            inbox.append(connection, synthetic.inbox_entries(events, ids, END))
+            synthetic.enter(connection, events, ids, END)
             consent.record(connection, self._consents(), END, ids["till"])
             suppression.suppress(connection, self.settings.secret(), synthetic.suppressed(self.people.values()), END)
         return {name: source.write_key for name, source in made.items()}
@@ -260,7 +259,7 @@ class Demo:
 
     def _load(self, advance: Callable[[float, float], None]) -> None:
         with self.engine.database.connect() as connection:
-            total = connection.scalar(select(func.count()).select_from(inbox.inbox)) or 0
+            total, _ = inbox.waiting(connection)
         done = 0
         while taken := load(self.engine.warehouse, self.engine.database, self.engine.secret):
             done += taken

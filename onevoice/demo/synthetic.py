@@ -12,10 +12,11 @@ from random import Random
 from typing import Any
 
 import msgspec
+from sqlalchemy import Connection
 
 from onevoice.customers.suppression import Suppressed
-from onevoice.database.inbox import Entry, Kind
 from onevoice.demo.retailer import CARD, END, Household
+from onevoice.events import door
 from onevoice.events.vocabulary import EventEntry
 
 SEED = 8451
@@ -170,12 +171,15 @@ def contact(who: Person) -> Event:
     return Event("till", "identify", f"contact-{who.household}", who.since, call)
 
 
-def inbox_entries(made: Iterator[Event], source_ids: Mapping[str, int], received_at: datetime) -> Iterator[Entry]:
-    """The events as entries of the inbox."""
+def enter(connection: Connection, made: Iterator[Event], source_ids: Mapping[str, int], received_at: datetime) -> None:
+    """Puts the events into the inbox."""
     encode = msgspec.json.Encoder().encode
+    by_source: dict[str, list[tuple[str, bytes]]] = {name: [] for name in source_ids}
     for event in made:
         entry = EventEntry(event.type, event.message_id, event.occurred_at, msgspec.Raw(encode(event.call)))
-        yield Entry(source_ids[event.source], Kind.EVENT, received_at, encode(entry))
+        by_source[event.source].append((event.message_id, encode(entry)))
+    for name, calls in by_source.items():
+        door.enter(connection, source_ids[name], received_at, calls)
 
 
 def _visits(who: Person, seed: int) -> Iterator[Event]:

@@ -6,7 +6,8 @@ nothing, a kill after it leaves the entries to be pruned; both are mended by run
 An entry that cannot be taken, though it was checked at the door, goes to quarantine and does not hold up the others.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -56,7 +57,7 @@ FAULTS = (*DATA_ERRORS, msgspec.MsgspecError, ValueError, TypeError, LookupError
 """What an entry may be to blame for. Anything else (a full disk, a lost connection) ends the step, which runs again."""
 
 BATCH = 20_000
-"""Entries a load takes in one transaction."""
+"""Facts a load takes in one transaction."""
 
 
 def load(
@@ -66,7 +67,7 @@ def load(
     limit: int = BATCH,
     identity: Mapping[str, Any] | None = None,
 ) -> int:
-    """Takes up to `limit` entries in; returns how many. `identity`: what the settings override of its rules."""
+    """Takes some `limit` facts in; returns how many. `identity`: what the settings override of its rules."""
     mark = watermark(warehouse, "inbox")
     with database.connect() as connection:
         rows = inbox.read(connection, mark, limit)
@@ -76,29 +77,75 @@ def load(
     rules = identifiers.rules(identity or {}, ids)
     revision = watermark(warehouse, "revision")[0] + 1
     mark = rows[-1][:2]
+
+    def taking(entries: Sequence[Entry]) -> None:
+        take(warehouse, entries, kinds, secret, revision, rules)
+
     try:
         with warehouse.transaction():
-            take(warehouse, [entry for *_, entry in rows], kinds, secret, revision, rules)
+            taking([entry for *_, entry in rows])
             set_watermark(warehouse, "inbox", *mark)
             set_watermark(warehouse, "revision", revision, 0)
     except FAULTS as error:
         if len(rows) > 1:
-            return load(warehouse, database, secret, len(rows) // 2, identity)
-        _set_aside(database, *rows[0], error)
-        return 1
+            fewer = min(limit, sum(entry.calls for *_, entry in rows)) // 2
+            return load(warehouse, database, secret, fewer, identity)
+        transaction, sequence, entry = rows[0]
+        bad = _bad_lines(warehouse, entry, taking, error)
+        _set_aside(database, transaction, sequence, entry, bad)
+        return len(bad)
     with database.begin() as connection:
         inbox.prune(connection, mark)
-    return len(rows)
+    return sum(entry.calls for *_, entry in rows)
 
 
-def _set_aside(database: Engine, transaction: int, sequence: int, entry: Entry, error: Exception) -> None:
-    """Moves an entry from the inbox to quarantine, in one transaction."""
-    log.error("entry set aside", kind=entry.kind.name, error=repr(error))
-    with database.begin() as connection:
+class _Tried(Exception):
+    """Ends a transaction that was only to see whether it would succeed."""
+
+
+def _bad_lines(
+    warehouse: Warehouse, entry: Entry, taking: Callable[[Sequence[Entry]], None], error: Exception
+) -> dict[int, Exception]:
+    """Which facts of an entry that cannot be taken are to blame (each alone, or what is left once those are out)."""
+    lines = entry.payload.split(b"\n")
+    bad: dict[int, Exception] = {}
+
+    def search(numbers: Sequence[int], error: Exception | None) -> None:
+        some = replace(entry, payload=b"\n".join(lines[number] for number in numbers), calls=len(numbers))
+        if error is None:
+            try:
+                with warehouse.transaction():
+                    taking([some])
+                    raise _Tried
+            except _Tried:
+                return
+            except FAULTS as found:
+                error = found
+        if len(numbers) == 1:
+            bad[numbers[0]] = error
+            return
+        search(numbers[: len(numbers) // 2], None)
+        search(numbers[len(numbers) // 2 :], None)
+
+    search(range(len(lines)), error)
+    return bad or dict.fromkeys(range(len(lines)), error)
+
+
+def _set_aside(database: Engine, transaction: int, sequence: int, entry: Entry, bad: Mapping[int, Exception]) -> None:
+    """Moves facts of an entry from the inbox to quarantine, in one transaction."""
+    lines = entry.payload.split(b"\n")
+    good = [line for number, line in enumerate(lines) if number not in bad]
+    refused = []
+    for number, error in bad.items():
+        log.error("entry set aside", kind=entry.kind.name, error=repr(error))
         detail = f"The load could not take it: {error!r}"
-        refused = Refused(entry.source_id, entry.received_at, "load", detail, entry.payload, entry.kind)
-        quarantine.add(connection, [refused])
-        inbox.remove(connection, transaction, sequence)
+        refused.append(Refused(entry.source_id, entry.received_at, "load", detail, lines[number], entry.kind))
+    with database.begin() as connection:
+        quarantine.add(connection, refused)
+        if good:
+            inbox.replace(connection, transaction, sequence, b"\n".join(good), len(good))
+        else:
+            inbox.remove(connection, transaction, sequence)
 
 
 def take(

@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import msgspec
 from sqlalchemy import Connection, Engine
 
 from onevoice.database import inbox
 from onevoice.database.inbox import Entry, Kind
+from onevoice.events import door
 from onevoice.events.imports import checks, files, mapping, runs
 from onevoice.events.imports.files import quoted
 from onevoice.events.imports.mapping import Mapping
@@ -49,6 +51,15 @@ class BadRow:
     column: str  # empty where the row as a whole cannot be taken
     value: str
     reason: str
+
+
+class _Named(msgspec.Struct):
+    """What the door asks of an entry (vocabulary.EventEntry)."""
+
+    message_id: str
+
+
+_named = msgspec.json.Decoder(_Named)
 
 
 @dataclass
@@ -234,8 +245,11 @@ def _write(
 
 
 def _put(connection: Connection, kind: str, source: Source, now: datetime, entries: list[tuple[str, str, int]]) -> None:
-    into = Kind.PRODUCT if kind == "products" else Kind.EVENT
-    inbox.append(connection, (Entry(source.id, into, now, payload.encode()) for payload, *_ in entries))
+    payloads = [payload.encode() for payload, *_ in entries]
+    if kind == "products":
+        inbox.append(connection, (Entry(source.id, Kind.PRODUCT, now, payload) for payload in payloads))
+    else:
+        door.enter(connection, source.id, now, [(_named.decode(payload).message_id, payload) for payload in payloads])
 
 
 def _bad(store: duckdb.DuckDBPyConnection, report_to: Path | None) -> list[BadRow]:

@@ -6,10 +6,9 @@ Works on a batch as columns. What it writes it writes in the caller's transactio
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
 
-import ibis
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,9 +26,6 @@ from onevoice.events.vocabulary import Call, Context, EventEntry, text
 from onevoice.kernel.clock import naive
 from onevoice.kernel.ids import fact_id
 from onevoice.warehouse import Facts, Warehouse
-
-DEDUPLICATION_WINDOW = timedelta(days=30)
-"""A repetition of a message id is recognised for so long after the first."""
 
 CHANNELS = {"web": "web", "app": "app", "till": "offline"}
 """The channel of an event by its source's kind; other kinds are `server`."""
@@ -68,7 +64,7 @@ def load(
 ) -> None:
     """Takes events in. `source_kinds` tells each source's kind, `projected` the tables that follow identity."""
     batch = Batch()
-    for entry in _first_of_each(warehouse, entries):
+    for entry in _first_of_each(entries):
         _take(batch, *entry, source_kinds, rules)
     customers, moved = identity.resolve(warehouse, batch.seen, batch.links, revision, projected, rules)
     refusals.take_blocked(warehouse, batch.blocked)
@@ -78,20 +74,12 @@ def load(
     profiles.rebuild(warehouse, moved | set(customers.values()), secret)
 
 
-def _first_of_each(warehouse: Warehouse, entries: Sequence[Entry]) -> Iterable[tuple[str, Entry, EventEntry]]:
-    """The entries whose event the warehouse does not hold yet, each event once."""
+def _first_of_each(entries: Sequence[Entry]) -> Iterable[tuple[str, Entry, EventEntry]]:
+    """Each event once. The door lets an event in once; what was told otherwise may come twice in one batch."""
     fresh: dict[str, tuple[Entry, EventEntry]] = {}
     for entry in entries:
-        decoded = _entry.decode(entry.payload)
-        fresh.setdefault(fact_id("event", entry.source_id, decoded.message_id).hex, (entry, decoded))
-    if not fresh:
-        return []
-    ids = warehouse.stage("incoming_events", pa.table({"event_id": pa.array(list(fresh), pa.string())}))
-    events = warehouse.table(EVENTS)
-    since = naive(min(entry.received_at for entry, _ in fresh.values()) - DEDUPLICATION_WINDOW)
-    held = events.filter(events.received_at >= ibis.timestamp(since)).semi_join(ids, "event_id").select("event_id")
-    for event_id in warehouse.read(held)["event_id"].to_pylist():
-        del fresh[event_id]
+        for event in _entry.decode_lines(entry.payload):
+            fresh.setdefault(fact_id("event", entry.source_id, event.message_id).hex, (entry, event))
     return ((event_id, *both) for event_id, both in fresh.items())
 
 

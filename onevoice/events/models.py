@@ -12,6 +12,7 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    Uuid,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -90,4 +91,16 @@ import_run = Table(
     Column("updated_at", DateTime(timezone=True), nullable=False),
     Column("finished_at", DateTime(timezone=True)),
     Index("ix_import_run_started_at", "started_at"),
+)
+
+seen_1, seen_2 = (
+    Table(name, metadata, Column("key", Uuid, primary_key=True))  # message ids of late, by generation; see door.py
+    for name in ("seen_1", "seen_2")
+)
+
+seen_generation = Table(
+    "seen_generation",
+    metadata,
+    Column("current", SmallInteger, primary_key=True, autoincrement=False),  # 1 or 2: which takes the new ones
+    Column("since", DateTime(timezone=True)),
 )

@@ -42,18 +42,12 @@ def routes(committer: Committer, sources: Sources, clock: Clock) -> list[Route]:
                 told = tracking.read(tracking.unpacked(await _body(request)), call_type)
                 source = await _source(request, told.write_key, sources)
                 intake = tracking.take(told, source.id, received_at)
-                await committer.append_packed(intake.rows, intake.refused)
+                answer = intake.answer(await committer.take(intake.brought))
             except OneVoiceError as error:
-                headers = {**CORS, "retry-after": "1"} if error.status == 503 else CORS
+                headers = {**CORS, "retry-after": str(error.retry_after)} if error.retry_after else CORS
                 return _json({"code": error.code, "message": error.message}, error.status, headers)
             except ClientDisconnect:
                 return Response(status_code=400)  # nobody hears it
-            answer = {
-                "success": True,
-                "accepted": len(intake.rows),
-                "quarantined": len(intake.refused),
-                "report": intake.report,
-            }
             return _json(answer, 200, CORS)
 
         return taken
@@ -103,28 +97,34 @@ def _described(summary: str, example: dict[str, Any], schema: dict[str, Any]) ->
         "properties": {
             "success": {"type": "boolean"},
             "accepted": {"type": "integer"},
-            "quarantined": {"type": "integer", "description": "accepted and quarantined are all calls of the request"},
+            "deduplicated": {"type": "integer", "description": "Taken before, by messageId; not kept again"},
+            "quarantined": {"type": "integer", "description": "The three numbers are all calls of the request"},
             "report": {
                 "type": "array",
-                "description": "The quarantined calls, each with its place in the batch and its reason",
+                "description": "Calls deduplicated or quarantined, each with its place in the batch and its reason",
                 "items": {
                     "type": "object",
                     "properties": {
                         "index": {"type": "integer"},
-                        "code": {"type": "string", "enum": sorted(tracking.REASONS)},
+                        "code": {"type": "string", "enum": sorted([*tracking.REASONS, tracking.DUPLICATE])},
                         "message": {"type": "string"},
                     },
                 },
             },
         },
-        "required": ["success", "accepted", "quarantined", "report"],
+        "required": ["success", "accepted", "deduplicated", "quarantined", "report"],
     }
     error = {
         "type": "object",
         "properties": {"code": {"type": "string"}, "message": {"type": "string"}},
         "required": ["code", "message"],
     }
-    refusals = {"400": "Cannot be read, or too large", "401": "Unknown write key", "503": "Try again after Retry-After"}
+    refusals = {
+        "400": "Cannot be read, or too large",
+        "401": "Unknown write key",
+        "429": "More than can be taken for now; try again after Retry-After",
+        "503": "Try again after Retry-After",
+    }
     return {
         "post": {
             "tags": ["tracking"],

@@ -8,15 +8,17 @@ quarantine. Calls are decoded here by the very structs the load uses, so what is
 import re
 import uuid
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from operator import itemgetter
 
 import msgspec
 
 from onevoice.customers.identifiers import BLOCKED
-from onevoice.database.inbox import Kind
-from onevoice.events.committer import packed, row_head
+from onevoice.events import door
+from onevoice.events.committer import Brought
 from onevoice.events.quarantine import Refused
 from onevoice.events.vocabulary import CALL_TYPES, Call, Context, Loose, OrderCompleted, text
 from onevoice.kernel.errors import InvalidInput
@@ -44,6 +46,10 @@ REASONS = {
     "too_large": "The call is larger than 32 KB",
     "over_count": "The batch has more than 2,500 calls",
 }
+"""Why a call goes to the quarantine."""
+
+DUPLICATE = "duplicate"
+"""The code of a call whose message id was taken within the last thirty days. It is reported, and not kept."""
 
 
 class _Batch(msgspec.Struct, rename="camel"):
@@ -66,35 +72,60 @@ class _Checked(Call, rename="camel"):
     write_key: str | None = None
 
 
+class _CheckedBatch(msgspec.Struct):
+    """The same request, its calls decoded with it."""
+
+    batch: list[_Checked]
+
+
 _batch = msgspec.json.Decoder(_Batch, strict=False)
+_checked_batch = msgspec.json.Decoder(_CheckedBatch, strict=False)
 _call = msgspec.json.Decoder(_Checked, strict=False)
 _context = msgspec.json.Decoder(Context, strict=False)
 _order = msgspec.json.Decoder(OrderCompleted, strict=False)
-_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
+_TYPES = frozenset(CALL_TYPES)
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _ESCAPE = re.compile(rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(u[dD][89a-fA-F]..)|.)", re.DOTALL)
 """An escape in a JSON string; the group catches half a surrogate pair, what is left of a symbol cut in two."""
 
 
-@dataclass
+@dataclass(slots=True)
 class Request:
     """A body read: its calls as they came, and what the request says for all of them."""
 
     calls: list[msgspec.Raw]
+    checked: "list[_Checked] | None"  # the calls decoded at one go; None: one of them cannot be
     implied_type: str | None
     write_key: str | None
     sent_at: Loose
     context: bytes | None = None
+    shared: Context | None = None  # the same, decoded
     context_fault: str = ""  # why the batch's context cannot be used; then none of its calls can
 
 
-@dataclass
+@dataclass(slots=True)
 class Intake:
-    """What became of a request's calls. `rows` are packed inbox rows (committer.packed)."""
+    """What became of a request's calls."""
 
-    rows: list[bytes] = field(default_factory=list)
-    refused: list[Refused] = field(default_factory=list)
+    brought: Brought
+    indexes: list[int] = field(default_factory=list)  # the place in the request of each call brought
     report: list[dict[str, object]] = field(default_factory=list)  # index, code, message of each refused call
+
+    def answer(self, duplicates: Sequence[int]) -> dict[str, object]:
+        """What the sender is told, once committed; `duplicates` are those of the calls that were held already."""
+        for place in duplicates:
+            message = "A call with this messageId was taken before"
+            self.report.append({"index": self.indexes[place], "code": DUPLICATE, "message": message})
+        if duplicates:
+            self.report.sort(key=itemgetter("index"))
+        return {
+            "success": True,
+            "accepted": len(self.indexes) - len(duplicates),
+            "deduplicated": len(duplicates),
+            "quarantined": len(self.brought.refused),
+            "report": self.report,
+        }
 
 
 class _Refusal(Exception):
@@ -104,9 +135,11 @@ class _Refusal(Exception):
 
 
 def unpacked(body: bytes) -> bytes:
-    """The body, unzipped where it is gzip by its first bytes, whatever the headers say.
+    """The body as JSON should be: unzipped where it is gzip by its first bytes, whatever the headers say, and mended.
 
-    Raises InvalidInput where it is too large, not UTF-8, or not gzip after all.
+    Bytes that are no UTF-8 and halves of surrogate pairs, which JavaScript sends where it cut a text within a symbol,
+    become U+FFFD as in browsers (WHATWG's UTF-8 decode and USVString): they are no reason to lose a batch.
+    Raises InvalidInput where it is too large, or not gzip after all.
     """
     if body[:2] == b"\x1f\x8b":
         inflater = zlib.decompressobj(wbits=31)
@@ -116,43 +149,45 @@ def unpacked(body: bytes) -> bytes:
             raise InvalidInput(f"The body begins as gzip but cannot be unpacked: {error}") from error
     if len(body) > MAX_BODY:
         raise InvalidInput("The body is larger than 500 KB; send smaller batches")
-    try:
-        body.decode()
-    except UnicodeDecodeError as error:
-        raise InvalidInput(f"The body is not UTF-8: {error}") from error
+    if not body.isascii():
+        try:
+            body.decode()
+        except UnicodeDecodeError:
+            body = body.decode("utf-8", "replace").encode()
+    if b"\\u" in body and _SURROGATE.search(body):
+        body = _ESCAPE.sub(lambda found: rb"\ufffd" if found[1] else found[0], body)
     return body
 
 
 def read(body: bytes, call_type: str | None) -> Request:
-    """Reads a body; `call_type` is the path's (`track`), or None for a batch. Raises InvalidInput.
-
-    Half a surrogate pair, which JavaScript sends where it cut a text within a symbol, becomes U+FFFD as in browsers
-    (WHATWG's USVString): it is no reason to lose a batch.
-    """
+    """Reads a body; `call_type` is the path's (`track`), or None for a batch. Raises InvalidInput."""
     if call_type is not None and len(body) > MAX_CALL:
         raise InvalidInput("The call is larger than 32 KB")
     try:
         return _read(body, call_type)
-    except (msgspec.DecodeError, RecursionError) as first:
-        mended = _ESCAPE.sub(lambda found: rb"\ufffd" if found[1] else found[0], body)
-        try:
-            if mended != body:
-                return _read(mended, call_type)
-        except (msgspec.DecodeError, RecursionError):
-            pass  # then the first error is the one to tell
-        raise InvalidInput(f"The body is not the JSON that was expected: {first}") from first
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise InvalidInput(f"The body is not the JSON that was expected: {error}") from error
 
 
 def _read(body: bytes, call_type: str | None) -> Request:
     if call_type is not None:
-        key = _object.decode(body).get("writeKey")
-        return Request([msgspec.Raw(body)], call_type, text(msgspec.json.decode(key)) if key else None, None)
-    batch = _batch.decode(body)
-    request = Request(batch.batch, None, batch.write_key, batch.sent_at)
-    if batch.context is not msgspec.UNSET and bytes(batch.context) != b"null":
-        request.context = bytes(batch.context)
         try:
-            _check_object(_context.decode(request.context).traits, "traits")
+            call = _call.decode(body)
+        except msgspec.ValidationError:  # JSON, but not as it should be: it is for `take` to say so
+            msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+            return Request([msgspec.Raw(body)], None, call_type, _write_key(body), None)
+        return Request([msgspec.Raw(body)], [call], call_type, call.write_key, None)
+    batch = _batch.decode(body)
+    try:
+        checked = _checked_batch.decode(body).batch
+    except (msgspec.DecodeError, RecursionError):
+        checked = None
+    request = Request(batch.batch, checked, None, batch.write_key, batch.sent_at)
+    if batch.context is not msgspec.UNSET and bytes(batch.context) != b"null":
+        request.context = door.line(bytes(batch.context))
+        try:
+            request.shared = _context.decode(request.context)
+            _check_object(request.shared.traits, "traits")
         except msgspec.DecodeError as error:
             request.context_fault = f"the batch's context: {error}"
         except _Refusal:
@@ -160,73 +195,85 @@ def _read(body: bytes, call_type: str | None) -> Request:
     return request
 
 
+def _write_key(body: bytes) -> str | None:
+    key = msgspec.json.decode(body, type=dict[str, msgspec.Raw]).get("writeKey")
+    return text(msgspec.json.decode(key)) if key else None
+
+
 def take(request: Request, source_id: int, received_at: datetime) -> Intake:
-    """Checks every call; the good ones become inbox rows, the others are refused with their reason."""
-    intake = Intake()
-    head = row_head(source_id, Kind.EVENT, received_at)
+    """Checks every call; the good ones go on to the inbox, the others are refused with their reason."""
+    intake = Intake(Brought(source_id, received_at))
+    brought, checked, time = intake.brought, request.checked, _Time(request.sent_at, received_at)
     for index, raw in enumerate(request.calls):
         try:
             if index >= MAX_CALLS:
                 raise _Refusal("over_count")
-            payload = _payload(bytes(raw), request, received_at)
+            if len(raw) > MAX_CALL:
+                raise _Refusal("too_large")
+            if request.context_fault:
+                raise _Refusal("invalid_call", request.context_fault)
+            message_id, line = _line(bytes(raw), checked[index] if checked else _decoded(raw), request, time)
         except _Refusal as refusal:
-            intake.refused.append(Refused(source_id, received_at, refusal.reason, refusal.detail, bytes(raw)))
+            brought.refused.append(Refused(source_id, received_at, refusal.reason, refusal.detail, bytes(raw)))
             intake.report.append({"index": index, "code": refusal.reason, "message": refusal.detail})
         else:
-            intake.rows.append(packed(head, payload))
+            brought.lines.append(line)
+            brought.keys.append(door.key(source_id, message_id))
+            intake.indexes.append(index)
     return intake
 
 
-def _payload(raw: bytes, request: Request, received_at: datetime) -> bytes:
-    """The entry's JSON around the call as it came (vocabulary.EventEntry)."""
-    if len(raw) > MAX_CALL:
-        raise _Refusal("too_large")
-    if request.context_fault:
-        raise _Refusal("invalid_call", request.context_fault)
+def _decoded(raw: msgspec.Raw) -> _Checked:
     try:
-        call = _call.decode(raw)
+        return _call.decode(raw)
     except (msgspec.DecodeError, RecursionError) as error:
         raise _Refusal("invalid_call", str(error)) from error
+
+
+def _line(raw: bytes, call: _Checked, request: Request, time: "_Time") -> tuple[str, bytes]:
+    """The call's message id, and the entry's JSON around the call as it came (vocabulary.EventEntry)."""
     call_type = request.implied_type or call.type
-    if call_type not in CALL_TYPES:
+    if call_type not in _TYPES:
         raise _Refusal("unknown_type")
     _check(call, call_type, request)
     message_id = text(call.message_id) or uuid.uuid4().hex
     if len(message_id) > MAX_MESSAGE_ID:
         raise _Refusal("message_id_too_long")
-    at = _corrected(call, request, received_at)
-    pieces = [
-        b'{"type":"',
+    at = time.corrected(call)
+    if b"\n" in raw:
+        raw = door.line(raw)
+    written = _json(message_id)
+    if request.context is None:
+        return message_id, b'{"type":"%b","message_id":%b,"occurred_at":"%b","call":%b}' % (
+            call_type.encode(),
+            written,
+            at.encode(),
+            raw,
+        )
+    return message_id, b'{"type":"%b","message_id":%b,"occurred_at":"%b","call":%b,"context":%b}' % (
         call_type.encode(),
-        b'","message_id":',
-        msgspec.json.encode(message_id),
-        b',"occurred_at":"',
-        at.isoformat().encode(),
-        b'","call":',
+        written,
+        at.encode(),
         raw,
-    ]
-    if request.context is not None:
-        pieces += [b',"context":', request.context]
-    pieces.append(b"}")
-    return b"".join(pieces)
+        request.context,
+    )
 
 
 def _check(call: _Checked, call_type: str, request: Request) -> None:
-    external = call.context.external_ids if call.context else []
-    if not external and request.context is not None:
-        external = _context.decode(request.context).external_ids
-    customers = [text(one.id) for one in external if one.collection == "users"]
-    named = (text(call.user_id), text(call.anonymous_id), *customers)
-    if all(map(BLOCKED.match, named)):
-        raise _Refusal("no_identifier")
+    if BLOCKED.match(text(call.user_id)) and BLOCKED.match(text(call.anonymous_id)):
+        external = call.context.external_ids if call.context else []
+        if not external and request.shared is not None:
+            external = request.shared.external_ids
+        if all(BLOCKED.match(text(one.id)) for one in external if one.collection == "users"):
+            raise _Refusal("no_identifier")
     if call_type == "track" and not call.event:
         raise _Refusal("no_event_name")
     if call_type == "group" and not text(call.group_id):
         raise _Refusal("no_group_id")
     if call_type == "alias" and not text(call.previous_id):
         raise _Refusal("no_previous_id")
-    for name in ("properties", "traits"):
-        _check_object(getattr(call, name), name)
+    _check_object(call.properties, "properties")
+    _check_object(call.traits, "traits")
     if call.context:
         _check_object(call.context.traits, "context.traits")
     if call_type == "track" and call.event == "Order Completed":
@@ -234,13 +281,9 @@ def _check(call: _Checked, call_type: str, request: Request) -> None:
 
 
 def _check_object(value: msgspec.Raw | msgspec.UnsetType, name: str) -> None:
-    """The load takes these apart as objects; null is as good as absent."""
-    if value is msgspec.UNSET or bytes(value) == b"null":
-        return
-    try:
-        _object.decode(value)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise _Refusal("invalid_call", f"`{name}` must be an object: {error}") from error
+    """The load takes these apart as objects; null is as good as absent. That it is JSON the decoding has shown."""
+    if value is not msgspec.UNSET and memoryview(value)[0] not in b"{n":
+        raise _Refusal("invalid_call", f"`{name}` must be an object")
 
 
 def _check_order(call: _Checked) -> None:
@@ -258,33 +301,55 @@ def _check_order(call: _Checked) -> None:
         raise _Refusal("invalid_order", "an amount is no number or over a trillion")
 
 
-def _corrected(call: _Checked, request: Request, received_at: datetime) -> datetime:
+class _Time:
     """received − (sent − original): the sender's clock may be wrong, its intervals are not (Segment, spec/common)."""
-    original = call.original_timestamp if call.original_timestamp is not None else call.timestamp
-    if original is None:
-        return received_at
-    sent = call.sent_at if call.sent_at is not None else request.sent_at
-    happened = _instant(original)
-    try:
-        at = received_at - (_instant(sent) - happened) if sent is not None else happened
-    except OverflowError as error:
-        raise _Refusal("impossible_time", str(original)) from error
-    if not EARLIEST <= at <= received_at + AHEAD:
-        raise _Refusal("impossible_time", at.isoformat())
-    return at
+
+    __slots__ = ("_latest", "_received", "_sent", "_written")
+
+    def __init__(self, sent_at: Loose, received_at: datetime) -> None:
+        self._received, self._latest = received_at, received_at + AHEAD
+        self._written = received_at.isoformat()
+        self._sent = sent_at  # of the request; the calls of a batch have one
+
+    def corrected(self, call: _Checked) -> str:
+        """When the call happened, by our clock, in ISO 8601."""
+        original = call.original_timestamp if call.original_timestamp is not None else call.timestamp
+        if original is None:
+            return self._written
+        sent = call.sent_at if call.sent_at is not None else self._sent
+        happened = _instant(original)
+        try:
+            at = self._received - (_remembered(sent) - happened) if sent is not None else happened
+        except OverflowError as error:
+            raise _Refusal("impossible_time", str(original)) from error
+        if not EARLIEST <= at <= self._latest:
+            raise _Refusal("impossible_time", at.isoformat())
+        return at.isoformat()
 
 
-@lru_cache(1024)  # the calls of a batch have one `sentAt`
 def _instant(value: Loose) -> datetime:
     """An ISO 8601 text, or seconds or milliseconds since 1970, also as text; without a zone it is UTC."""
     try:
         if isinstance(value, str):
             try:
-                at = datetime.fromisoformat(value.strip().upper())
-                return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+                at = datetime.fromisoformat(value)
             except ValueError:
-                value = float(value)
+                try:
+                    at = datetime.fromisoformat(value.strip().upper())
+                except ValueError:
+                    return _from_number(float(value))
+            return at if at.tzinfo is UTC else at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
         assert value is not None
-        return datetime.fromtimestamp(value / 1000 if abs(value) >= MILLISECONDS_FROM else value, UTC)
+        return _from_number(value)
     except (ValueError, OverflowError, OSError) as error:
         raise _Refusal("bad_timestamp", repr(value)) from error
+
+
+_remembered = lru_cache(64)(_instant)  # `sentAt` is one for many calls
+
+
+def _from_number(value: float) -> datetime:
+    return datetime.fromtimestamp(value / 1000 if abs(value) >= MILLISECONDS_FROM else value, UTC)
+
+
+_json = msgspec.json.Encoder().encode

@@ -10,9 +10,10 @@ class OneVoiceError(Exception):
     code = "error"
     status = 500
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, retry_after: int | None = None) -> None:
         super().__init__(message)
         self.message = message
+        self.retry_after = retry_after  # seconds
 
 
 class ConfigurationError(OneVoiceError):
@@ -56,8 +57,18 @@ class TooLarge(OneVoiceError):
     status = 413
 
 
+class TooMany(OneVoiceError):
+    """More than can be taken for now; `retry_after` says when to come again."""
+
+    code = "too_many_requests"
+    status = 429
+
+
 class Unavailable(OneVoiceError):
     """A part is down or full for now; try again."""
 
     code = "unavailable"
     status = 503
+
+    def __init__(self, message: str, retry_after: int = 1) -> None:
+        super().__init__(message, retry_after)

@@ -35,6 +35,8 @@ class Settings:
     clock_file: str = ""  # a simulated clock shared by all roles (kernel.clock.SharedClock); empty: real time
     log_level: str = "info"
     engine_interval_seconds: float = 1.0  # pause between two steps of the engine
+    inbox_limit_mb: int = 8_192  # stored bytes that may wait for the engine; beyond that callers get a 429
+    disk_reserve_mb: int = 1_024  # of data_dir's disk, kept free; below that callers get a 429
     in_flight: int = 100  # messages a delivery worker has attempted and not yet settled, at most
     lease_seconds: float = 60.0  # a worker unheard of for so long has lost its messages
     channels: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

@@ -38,11 +38,17 @@ def order(message_id: str, order_id: str, **call: Any) -> Entry:
     return entry(message_id, 2, event="Order Completed", properties=properties, **call)
 
 
-def test_the_same_event_in_one_batch_and_in_the_next_is_held_once(store: Warehouse) -> None:
+def test_the_same_event_twice_in_one_batch_is_held_once(store: Warehouse) -> None:
     view = entry("m1", event="Product Viewed", anonymousId="d1")
     take(store, view, view)
-    take(store, view, entry("m2", event="Product Viewed", anonymousId="d1"), revision=2)
+    take(store, entry("m2", event="Product Viewed", anonymousId="d1"), revision=2)
     assert store.count(store.table(EVENTS)) == 2
+
+
+def test_an_entry_may_hold_many_events(store: Warehouse) -> None:
+    one, other = entry("m1", event="A", userId="u"), entry("m2", event="B", userId="u")
+    take(store, Entry(1, Kind.EVENT, NOW, one.payload + b"\n" + other.payload, 2))
+    assert {row["name"] for row in store.rows(store.table(EVENTS))} == {"A", "B"}
 
 
 def test_message_ids_of_two_sources_do_not_meet(store: Warehouse) -> None:

@@ -10,14 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onevoice.events import tracking
+from onevoice.events import door, tracking
 from onevoice.events.tracking import Intake
 from onevoice.events.vocabulary import EventEntry
 from onevoice.kernel.errors import InvalidInput
+from onevoice.kernel.ids import fact_id
 from tests.conftest import NOW
-
-HEADER = 30
-"""Bytes of a packed row before its payload."""
 
 
 def take(body: Any, call_type: str | None = None, at: datetime = NOW) -> Intake:
@@ -26,11 +24,11 @@ def take(body: Any, call_type: str | None = None, at: datetime = NOW) -> Intake:
 
 
 def entries(intake: Intake) -> list[EventEntry]:
-    return [msgspec.json.decode(row[HEADER:], type=EventEntry) for row in intake.rows]
+    return [msgspec.json.decode(line, type=EventEntry) for line in intake.brought.lines]
 
 
 def reasons(intake: Intake) -> list[str]:
-    return [refused.reason for refused in intake.refused]
+    return [refused.reason for refused in intake.brought.refused]
 
 
 def test_a_call_is_kept_as_it_came() -> None:
@@ -92,7 +90,7 @@ def test_a_call_is_kept_as_it_came() -> None:
 def test_what_the_real_clients_send_is_taken(body: dict[str, Any]) -> None:
     for data in (json.dumps(body).encode(), gzip.compress(json.dumps(body).encode())):
         intake = take(data)
-        assert len(intake.rows) == 1 and not intake.refused
+        assert len(intake.brought.lines) == 1 and not intake.brought.refused
 
 
 @pytest.mark.parametrize(
@@ -141,9 +139,9 @@ def test_what_the_real_clients_send_is_taken(body: dict[str, Any]) -> None:
 def test_one_bad_call_is_refused_with_its_reason_and_costs_the_others_nothing(call: Any, reason: str) -> None:
     good = {"type": "page", "userId": "u"}
     intake = take({"batch": [good, call, good]})
-    assert len(intake.rows) == 2
+    assert len(intake.brought.lines) == 2
     assert reasons(intake) == [reason]
-    assert intake.report[0]["index"] == 1 and json.loads(intake.refused[0].payload) == call
+    assert intake.report[0]["index"] == 1 and json.loads(intake.brought.refused[0].payload) == call
 
 
 @pytest.mark.parametrize(
@@ -153,6 +151,7 @@ def test_one_bad_call_is_refused_with_its_reason_and_costs_the_others_nothing(ca
         b"{",
         b"[]",
         b"\xff\xfe{}",
+        b'\xff{"batch":[]}',
         b"\x1f\x8bnot gzip",
         b"[" * 100_000,
         b"x" * 600_000,
@@ -168,7 +167,7 @@ def test_a_body_that_cannot_be_read_is_an_error_that_says_why(body: bytes) -> No
 
 def test_calls_beyond_the_2500th_are_named_not_silently_dropped() -> None:
     intake = take({"batch": [{"type": "page", "userId": "u"}] * 2_510})
-    assert len(intake.rows) == 2_500 and reasons(intake) == ["over_count"] * 10
+    assert len(intake.brought.lines) == 2_500 and reasons(intake) == ["over_count"] * 10
 
 
 def test_the_senders_clock_is_corrected_by_what_it_said_when_sending() -> None:
@@ -221,12 +220,35 @@ def test_a_symbol_cut_in_two_costs_neither_its_call_nor_the_batch(sent: bytes, k
     assert json.loads(bytes(first.call))["name"] == kept
 
 
+def test_bytes_that_are_no_text_cost_neither_their_call_nor_the_batch() -> None:
+    first, _ = entries(
+        take(b'{"batch":[{"type":"page","userId":"u","name":"caf\xe9 \xf0\x9f"},{"type":"page","userId":"u"}]}')
+    )
+    assert json.loads(bytes(first.call))["name"] == "caf\ufffd \ufffd"
+
+
+def test_half_a_symbol_deep_in_the_properties_is_mended_too() -> None:
+    (entry,) = entries(take(rb'{"userId":"u","event":"A","properties":{"a":{"b":["\ud83d"]}}}', "track"))
+    assert json.loads(bytes(entry.call))["properties"] == {"a": {"b": ["\ufffd"]}}
+
+
+def test_a_call_written_over_several_lines_is_an_entry_of_one() -> None:
+    (line,) = take(json.dumps({"userId": "u", "event": "A\nB", "x": [1]}, indent=2).encode(), "track").brought.lines
+    assert b"\n" not in line
+    assert json.loads(bytes(msgspec.json.decode(line, type=EventEntry).call))["event"] == "A\nB"
+
+
+@given(source=st.integers(0, 32_767), message=st.text(max_size=100))
+def test_an_events_key_is_its_id(source: int, message: str) -> None:
+    assert door.key(source, message) == fact_id("event", source, message).bytes
+
+
 def test_a_batchs_context_that_cannot_be_used_puts_its_calls_into_quarantine() -> None:
     for context in ([], {"traits": [1]}, {"externalIds": "x"}):
         assert (
             reasons(take({"context": context, "batch": [{"type": "page", "userId": "u"}] * 2})) == ["invalid_call"] * 2
         )
-    assert len(take({"context": None, "batch": [{"type": "page", "userId": "u"}]}).rows) == 1
+    assert len(take({"context": None, "batch": [{"type": "page", "userId": "u"}]}).brought.lines) == 1
 
 
 def test_the_batchs_context_goes_with_each_call() -> None:
@@ -258,7 +280,7 @@ CALL = st.dictionaries(st.sampled_from(FIELDS), JSON | st.sampled_from(["track",
 @given(calls=st.lists(JSON | CALL, max_size=6))
 def test_every_call_is_either_taken_or_refused_whatever_it_is(calls: list[Any]) -> None:
     intake = take({"batch": calls})
-    assert len(intake.rows) + len(intake.refused) == len(calls)
+    assert len(intake.brought.lines) + len(intake.brought.refused) == len(calls)
     entries(intake)
 
 
