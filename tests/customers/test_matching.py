@@ -53,6 +53,9 @@ def fill(store: Warehouse, people: list[dict[str, str | int | None]]) -> None:
         customer_id=ids,
         first_seen_at=[AT] * count,
         revision=[1] * count,
+        cluster_id=ids,
+        same_id=ids,
+        is_shared=[False] * count,
     )
     store.append(IDENTIFIERS, IDENTIFIERS.arrow(identifiers))
     for name, channel in (("email", "email"), ("phone", "sms")):
@@ -96,7 +99,7 @@ def test_one_persons_records_are_suggested_with_what_speaks_for_and_against(stor
 def test_a_refused_pair_is_not_suggested_again_even_when_one_of_them_has_another_id_since(duck: Warehouse) -> None:
     fill(duck, shop())
     duck.execute("UPDATE identifiers SET customer_id = 1001 WHERE identifier_id = 700")
-    duck.execute("INSERT INTO identifiers VALUES (700, 'anonymous_id', 'a', 1001, '2026-03-02', 1)")
+    duck.execute("INSERT INTO identifiers VALUES (700, 'anonymous_id', 'a', 1001, '2026-03-02', 1, 700, 700, false)")
 
     found = {(pair.left, pair.right) for pair in matching.found(duck, refused=[(1, 700)])}
 

@@ -15,10 +15,12 @@ CREATE TABLE identity_decision (
     value text NOT NULL,
     other_namespace text NOT NULL,
     other_value text NOT NULL,
-    undoes uuid UNIQUE REFERENCES identity_decision (id) ON DELETE CASCADE,
+    undoes uuid,
     person text NOT NULL,
     note text NOT NULL,
-    decided_at timestamptz NOT NULL
+    decided_at timestamptz NOT NULL,
+    CONSTRAINT uq_identity_decision_undoes UNIQUE (undoes),
+    CONSTRAINT fk_identity_decision_undoes FOREIGN KEY (undoes) REFERENCES identity_decision (id) ON DELETE CASCADE
 );
 CREATE INDEX ix_identity_decision_identifier_id ON identity_decision (identifier_id);
 CREATE INDEX ix_identity_decision_other_id ON identity_decision (other_id);
