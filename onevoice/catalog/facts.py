@@ -30,8 +30,14 @@ PRODUCTS = Facts(
 )
 
 PRODUCT_FIELDS = Facts(
-    "product_fields",  # the newest value by time, per product and field
-    {"product_id": "!string", "field": "!string", "value": "!string", "occurred_at": "!timestamp(6)"},
+    "product_fields",  # the newest value by time, per product and field; the shop's own word first
+    {
+        "product_id": "!string",
+        "field": "!string",
+        "value": "!string",
+        "is_own": "!boolean",  # said by the shop itself, which wins over what browsers say, however new
+        "occurred_at": "!timestamp(6)",
+    },
     ("product_id", "field"),
 )
 
@@ -132,6 +138,7 @@ ORDER_EVENTS = Facts(
         "coupon": "string",
         "cart_id": "string",
         "checkout_id": "string",
+        "refund_id": "string",  # names a refund: told again, it is the same one
         "lines": "!int64",
     },
     ("order_id", "occurred_at"),
@@ -166,7 +173,8 @@ CARTS = Facts(
         "value": f"!{MONEY}",
         "items": "!float64",  # pieces
         "currency": "string",
-        "order_id": "string",  # that it became
+        "order_id": "string",  # that its checkout or its order named
+        "checkout_id": "string",
         "checkout_at": "timestamp(6)",  # when the checkout began, if it did
     },
     ("customer_id", "updated_at"),
@@ -193,8 +201,8 @@ CART_EVENTS = Facts(
         "event_id": "!string",
         "line": "!int64",
         "source_id": "!int64",
-        "cart_id": "!string",
-        "kind": "!string",  # added, removed, held (the whole content), checkout, ordered
+        "cart_id": "!string",  # empty where the call names none
+        "kind": "!string",  # added, removed, held (one product of the whole content), checkout, ordered
         "identifier_id": "!int64",
         "customer_id": "!int64",
         "channel": "!string",

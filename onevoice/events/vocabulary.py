@@ -1,7 +1,8 @@
 """The words of the tracking API: Segment's calls and the ecommerce events, as structs that decode leniently.
 
 Wire quirks of the real clients that these shapes must bear are in the tests (`tests/events/test_wire_quirks.py`).
-Spec: the Segment HTTP tracking API and its ecommerce v2 vocabulary; `store_id`, `discount` and line `revenue` are ours.
+Spec: the Segment HTTP tracking API and its ecommerce v2 vocabulary. Ours are the till's words (`store_id`, `till_id`,
+`receipt`, `cashier`, `loyalty_card`, `original_receipt`, `original_store_id`), `refund_id`, and a line's `revenue`.
 """
 
 from datetime import datetime
@@ -55,28 +56,50 @@ class EventEntry(msgspec.Struct):
     context: Raw | UnsetType = UNSET  # the batch's context, which counts where the call has none
 
 
-class OrderLine(msgspec.Struct):
-    """A product in an order. Its revenue is `revenue`, or price times quantity."""
+class Product(msgspec.Struct):
+    """A product as events name it: in a browser, a cart, an order. A line's revenue is `revenue`, or price × quantity."""
 
     product_id: Loose = None
     sku: Loose = None
-    quantity: float = 1.0
+    name: Loose = None
+    brand: Loose = None
+    category: Loose = None
+    variant: Loose = None
+    url: Loose = None
+    image_url: Loose = None
+    quantity: float | None = None
     price: float | None = None
     revenue: float | None = None
     discount: float | None = None
 
 
-class OrderCompleted(msgspec.Struct):
-    """Properties of `Order Completed`."""
+class Commerce(Product):
+    """Properties of the ecommerce events. Each event has some of them (docs/reference/commerce-events.md).
+
+    One struct for all, because the same few words return in most; that of a product's event is itself a product.
+    """
 
     order_id: Loose = None
-    revenue: float | None = None  # without shipping and tax, after discounts
-    total: float | None = None
-    discount: float | None = None
-    coupon: str | None = None
+    cart_id: Loose = None
+    checkout_id: Loose = None
+    refund_id: Loose = None
+    subtotal: float | None = None  # after discounts, without shipping and tax, as `revenue` is
+    total: float | None = None  # with shipping and tax
+    shipping: float | None = None
+    tax: float | None = None
     currency: str | None = None
+    coupon: Loose = None
+    coupon_id: Loose = None
+    coupon_name: Loose = None
+    reason: Loose = None
     store_id: Loose = None
-    products: list[OrderLine] = []
+    till_id: Loose = None
+    receipt: Loose = None
+    cashier: Loose = None
+    loyalty_card: Loose = None
+    original_receipt: Loose = None
+    original_store_id: Loose = None
+    products: list[Product] | None = None
 
 
 def text(value: Any) -> str:

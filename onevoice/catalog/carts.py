@@ -1,0 +1,169 @@
+"""Carts as they stand after all that was told of them, and what of them is still waiting.
+
+What is told of a cart is kept (`cart_events`), and every cart that something new touches is made anew by event time, so
+the order of arrival does not matter. A call that names no cart belongs to the one its identifier named last; to one of
+the identifier's own (`identifier-N`) if it never named any.
+"""
+
+from datetime import datetime, timedelta
+
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+
+from onevoice.catalog.facts import CART_EVENTS, CART_LINES, CARTS, ORDERS
+from onevoice.catalog.returns import money, zero
+from onevoice.kernel.clock import naive
+from onevoice.warehouse import MONEY, Warehouse
+
+KEY = ("source_id", "cart_id")
+
+ABANDONED_AFTER = timedelta(hours=1)
+"""A cart with something in it that was left alone for so long is abandoned, unless another time is asked for."""
+
+CONTENT = ("added", "removed", "held")
+"""The kinds of cart events that change what is in it."""
+
+
+def take(warehouse: Warehouse, events: pa.Table) -> None:
+    """Takes in rows of `cart_events`, each event once; to be called within a transaction."""
+    fresh, held = warehouse.stage("fresh_cart_events", events), warehouse.table(CART_EVENTS)
+    people = fresh.select("source_id", "identifier_id").distinct()
+    theirs = warehouse.stage("their_cart_events", held.semi_join(people, ("source_id", "identifier_id")))
+    named = theirs.select(*KEY).union(fresh.select(*KEY), distinct=True)
+    named = warehouse.stage("touched_carts", named.filter(named.cart_id != ""))
+    # Whoever else named these carts may have added to them without naming them.
+    sharers = held.semi_join(named, KEY).select("source_id", "identifier_id").distinct()
+    others = held.semi_join(sharers.anti_join(people, ("source_id", "identifier_id")), ("source_id", "identifier_id"))
+    known = warehouse.stage("known_cart_events", theirs.union(others))
+    new = warehouse.stage("new_cart_events", fresh.anti_join(known, "event_id"))
+    warehouse.append(CART_EVENTS, new)
+    placed = warehouse.stage("placed_cart_events", _placed(known.union(new)))
+    own = people.select("source_id", cart_id=_own(people.identifier_id))
+    touched = warehouse.stage("remade_carts", named.union(own))
+    lines = warehouse.stage("standing_cart_lines", _contents(placed.semi_join(touched, KEY)))
+    carts = warehouse.stage("standing_carts", _carts(placed.semi_join(touched, KEY), lines))
+    for facts in (CARTS, CART_LINES):
+        warehouse.delete(facts, touched)
+    warehouse.append(CARTS, carts)
+    owners = carts.select(*KEY, "identifier_id", "customer_id")
+    warehouse.append(CART_LINES, lines.filter(lines.quantity > 0).join(owners, KEY))
+
+
+def standing(warehouse: Warehouse, now: datetime, abandoned_after: timedelta = ABANDONED_AFTER) -> ir.Table:
+    """The carts as of `now`: the columns of `carts`, `state` being open, converted or abandoned.
+
+    Converted is also a cart whose customer ordered online after its last change, on whatever device, or whose checkout
+    or id an order names. An empty cart is never abandoned.
+    """
+    carts, orders = warehouse.table(CARTS), warehouse.table(ORDERS)
+    online = orders.filter(orders.channel != "offline", orders.status != "cancelled")
+    online = online.filter(online.ordered_at <= ibis.timestamp(naive(now)))
+    carts = carts.filter(carts.updated_at <= ibis.timestamp(naive(now)))
+    by_customer = online.group_by("customer_id").aggregate(bought_at=online.ordered_at.max())
+    rows = carts.left_join(by_customer, "customer_id").drop("customer_id_right")
+    is_bought = ibis.coalesce(rows.bought_at >= rows.updated_at, False)
+    for mine, theirs in (("cart_id", "cart_id"), ("checkout_id", "checkout_id"), ("order_id", "order_id")):
+        named = online.filter(online[theirs].notnull()).group_by(named=online[theirs])
+        named = named.aggregate(**{f"{mine}_at": online.ordered_at.max()})
+        rows = rows.left_join(named, rows[mine] == named.named).drop("named")
+    for name in ("cart_id", "checkout_id", "order_id"):
+        is_bought = is_bought | ibis.coalesce(rows[f"{name}_at"] >= rows.updated_at, False)
+    limit = ibis.timestamp(naive(now - abandoned_after))
+    left_alone = (rows.updated_at <= limit) & (rows["items"] > 0)
+    state = ibis.ifelse(
+        (rows.state == "converted") | is_bought, "converted", ibis.ifelse(left_alone, "abandoned", "open")
+    )
+    return rows.mutate(state=state).select(*CARTS.columns)
+
+
+def _placed(told: ir.Table) -> ir.Table:
+    """The events with the cart they belong to, and their place in it."""
+    order = [told.occurred_at, told.event_id, told.line]
+    turn = ibis.row_number().over(group_by=["source_id", "identifier_id"], order_by=order)
+    numbered = told.mutate(turn=turn.cast("int64"))
+    along = ibis.cumulative_window(group_by=["source_id", "identifier_id"], order_by=numbered.turn)
+    # The turn of the last event so far that names a cart; joined to the event of that turn it gives the name.
+    last = ibis.ifelse(numbered.cart_id != "", numbered.turn, ibis.null("int64")).max().over(along)
+    numbered = numbered.mutate(named_turn=last)
+    names = numbered.filter(numbered.cart_id != "").select(
+        named_source="source_id", named_by="identifier_id", turn_of_name="turn", name="cart_id"
+    )
+    rows = numbered.left_join(
+        names,
+        [
+            numbered.source_id == names.named_source,
+            numbered.identifier_id == names.named_by,
+            numbered.named_turn == names.turn_of_name,
+        ],
+    )
+    rows = rows.mutate(cart_id=ibis.coalesce(rows.name, _own(rows.identifier_id))).select(*told.columns)
+    place = ibis.dense_rank().over(group_by=KEY, order_by=[rows.occurred_at, rows.event_id])
+    return rows.mutate(place=place.cast("int64"))
+
+
+def _own(identifier_id: ir.Value) -> ir.StringValue:
+    return ibis.literal("identifier-") + identifier_id.cast("string")
+
+
+def _contents(placed: ir.Table) -> ir.Table:
+    """source_id, cart_id, product_id, quantity, value, updated_at; products that were taken out have quantity 0.
+
+    What was in a cart is the last full content told of it and what was added and removed since; a removal never takes
+    more than there is. A cart that was ordered begins empty with what is added next.
+    """
+    last = placed.group_by(*KEY).aggregate(last_content=placed.place.max(where=placed.kind.isin(CONTENT)))
+    rows = placed.join(last, KEY)
+    is_start = (rows.kind == "held") | ((rows.kind == "ordered") & (rows.place < rows.last_content))
+    starts = rows.group_by(*KEY).aggregate(start=rows.place.max(where=is_start))
+    rows = rows.left_join(starts, KEY).drop("source_id_right", "cart_id_right")
+    rows = rows.filter(rows.kind.isin(CONTENT), rows.product_id.notnull())
+    by_product = (*KEY, "product_id")
+    emptied = rows.group_by(*by_product).aggregate(
+        emptied=rows.place.max(where=(rows.kind == "removed") & rows.quantity.isnull()),
+        price=rows.price.argmax(rows.place, where=rows.price.notnull()),
+        updated_at=rows.occurred_at.max(),
+    )
+    start = ibis.coalesce(rows.start, 0)
+    since = (rows.place > start) | ((rows.place == start) & (rows.kind == "held"))
+    rows = rows.filter(since).join(emptied, by_product)
+    rows = rows.filter(rows.place > ibis.coalesce(rows.emptied, 0))
+    step = ibis.ifelse(rows.kind == "removed", 0.0 - rows.quantity, rows.quantity)
+    rows = rows.mutate(step=step)
+    so_far = ibis.cumulative_window(group_by=by_product, order_by=[rows.place, rows.line])
+    rows = rows.mutate(walk=rows.step.sum().over(so_far))
+    # The sum of the steps, had each removal stopped at nothing: a walk reflected at 0 is lifted by its lowest point.
+    found = rows.group_by(*by_product).aggregate(
+        total=rows.step.sum(), lowest=rows.walk.min(), price=rows.price.max(), updated_at=rows.updated_at.max()
+    )
+    quantity = found.total - ibis.least(found.lowest, 0.0)
+    return found.mutate(
+        quantity=quantity,
+        value=money(ibis.coalesce(found.price.cast("float64"), 0.0) * quantity),
+    ).select(*by_product, "quantity", "value", "updated_at")
+
+
+def _carts(placed: ir.Table, lines: ir.Table) -> ir.Table:
+    """The rows of `carts`. What was only ordered from, never filled, is none."""
+    content = placed.kind != "ordered"
+
+    def newest(name: str) -> ir.Value:
+        return placed[name].argmax(placed.place, where=placed[name].notnull())
+
+    found = placed.group_by(*KEY).aggregate(
+        **{name: placed[name].argmax(placed.place) for name in ("identifier_id", "customer_id", "channel")},
+        **{name: newest(name) for name in ("currency", "order_id", "checkout_id")},
+        updated_at=placed.occurred_at.max(),
+        checkout_at=placed.occurred_at.max(where=placed.kind == "checkout"),
+        filled=placed.place.max(where=content),
+        ordered=placed.place.max(where=placed.kind == "ordered"),
+    )
+    found = found.filter(found.filled.notnull())
+    sums = lines.group_by(*KEY).aggregate(value=lines.value.sum(), items=lines.quantity.sum())
+    rows = found.left_join(sums, KEY).drop("source_id_right", "cart_id_right")
+    is_ordered = ibis.coalesce(rows.ordered > rows.filled, False)
+    return rows.mutate(
+        state=ibis.ifelse(is_ordered, "converted", "open"),
+        value=ibis.coalesce(rows.value.cast(MONEY), zero()),
+        items=ibis.coalesce(rows["items"], 0.0),
+    )
