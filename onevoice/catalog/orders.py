@@ -154,9 +154,7 @@ def _standing(heads: ir.Table, amended: ir.Table, refunds: ir.Table, lines: ir.T
     for further in (ends, pieces, returns.per_order(refunds)):
         rows = rows.left_join(further, KEY).drop("source_id_right", "order_id_right")
     refunded = ibis.coalesce(rows.refunded, zero())
-    is_cancelled = rows.cancelled_at.notnull() & (
-        rows.completed_at.isnull() | (rows.cancelled_at >= rows.completed_at)
-    )
+    is_cancelled = rows.cancelled_at.notnull() & (rows.completed_at.isnull() | (rows.cancelled_at >= rows.completed_at))
     is_returned = returns.is_gone(rows) | ibis.coalesce((rows.bought > 0) & (rows.left <= 0), False)
     return rows.mutate(
         status=ibis.ifelse(is_cancelled, "cancelled", ibis.ifelse(is_returned, "returned", "placed")),

@@ -5,8 +5,8 @@ where exactly one has it; or by the sale's receipt and store. One that finds non
 nothing sold and its amount negative.
 
 How much: the refund's own amount; else its products at their price, or at what they cost in the sale; else its total;
-else, where it says nothing of the kind, all. Together never more than the sale. Money goes off the lines of the products
-that are named, and what is over off all lines, in proportion.
+else, where it says nothing of the kind, all. Together never more than the sale. Money goes off the lines of the
+products that are named, and what is over off all lines, in proportion.
 """
 
 from decimal import Decimal
@@ -41,9 +41,7 @@ def sale_slips(events: ir.Table) -> ir.Table:
 def return_slips(events: ir.Table) -> ir.Table:
     """source_id, store, receipt of the sales that returns name by their receipt."""
     loose = events.filter(events.order_id == "", events.original_receipt.notnull())
-    return loose.select(
-        "source_id", receipt=loose.original_receipt, store=ibis.coalesce(loose.original_store_id, "")
-    )
+    return loose.select("source_id", receipt=loose.original_receipt, store=ibis.coalesce(loose.original_store_id, ""))
 
 
 def on_slip(events: ir.Table, store: str, receipt: str, slips: ir.Table) -> list[ir.BooleanValue]:
@@ -106,7 +104,7 @@ def returned(amended: ir.Table, sold: ir.Table, lines: ir.Table) -> ir.Table:
         refunds.select("event_id", source_id="order_source_id", order_id="sale_id"), "event_id"
     )
     rows = named.left_join(prices, (*KEY, "product_id"))
-    each = rows.paid.cast("float64") / rows.pieces
+    each = rows.paid.cast("float64") / ibis.coalesce(rows.pieces, 1.0)  # what divides is never 0, not even unused
     amount = ibis.coalesce(rows.revenue, ibis.greatest(money(each * rows.quantity), zero()))
     return rows.select("event_id", "line", *KEY, "product_id", "quantity", amount=amount)
 
@@ -114,9 +112,7 @@ def returned(amended: ir.Table, sold: ir.Table, lines: ir.Table) -> ir.Table:
 def weighed(amended: ir.Table, heads: ir.Table, given_back: ir.Table) -> ir.Table:
     """The rows of `refunds`, each with what it takes from its sale; and `whole`, and `loyalty_card`."""
     refunds = amended.filter(amended.kind == "refunded")
-    named = given_back.group_by("event_id").aggregate(
-        named=given_back.amount.sum(), pieces=given_back.quantity.sum()
-    )
+    named = given_back.group_by("event_id").aggregate(named=given_back.amount.sum(), pieces=given_back.quantity.sum())
     gross = heads.select("gross_revenue", sale_source="source_id", sale_order="order_id")
     rows = refunds.left_join(named, "event_id").drop("event_id_right")
     rows = rows.left_join(gross, [rows.order_source_id == gross.sale_source, rows.sale_id == gross.sale_order])
@@ -125,9 +121,7 @@ def weighed(amended: ir.Table, heads: ir.Table, given_back: ir.Table) -> ir.Tabl
     all_of_it = ibis.ifelse(is_whole & rows.sale_known, bound, zero())
     stated = ibis.coalesce(rows.revenue, rows.named, rows.total, all_of_it)
     rows = rows.mutate(stated=ibis.least(stated, bound).cast(MONEY), bound=bound, whole=is_whole)
-    so_far = ibis.cumulative_window(
-        group_by=["order_source_id", "sale_id"], order_by=[rows.occurred_at, rows.event_id]
-    )
+    so_far = ibis.cumulative_window(group_by=["order_source_id", "sale_id"], order_by=[rows.occurred_at, rows.event_id])
     rows = rows.mutate(before=rows.stated.sum().over(so_far) - rows.stated)
     left = ibis.greatest(rows.bound - rows.before, zero())
     amount = ibis.ifelse(rows.sale_known, ibis.least(rows.stated, left), rows.stated)
@@ -201,7 +195,7 @@ def netted(heads: ir.Table, sold: ir.Table, refunds: ir.Table, given_back: ir.Ta
 
 def _share(rows: ir.Table, part: ir.Value) -> ir.Value:
     """What of `over` falls on the first lines, which have `part` of what remains."""
-    whole = rows.whole_remaining.cast("float64")
+    whole = ibis.ifelse(rows.whole_remaining > zero(), rows.whole_remaining.cast("float64"), 1.0)
     portion = rows.over.cast("float64") * part.cast("float64") / whole
     is_all = rows.over >= rows.whole_remaining
     return ibis.ifelse(is_all, part.cast(MONEY), money(portion))
@@ -210,9 +204,7 @@ def _share(rows: ir.Table, part: ir.Value) -> ir.Value:
 def on_their_own(refunds: ir.Table) -> ir.Table:
     """The orders that returns without a known sale are."""
     own = refunds.filter(~refunds.sale_known)
-    turn = ibis.row_number().over(
-        group_by=["order_source_id", "order_id"], order_by=[own.refunded_at, own.event_id]
-    )
+    turn = ibis.row_number().over(group_by=["order_source_id", "order_id"], order_by=[own.refunded_at, own.event_id])
     own = own.mutate(turn=turn.cast("int64"))
     first = ("identifier_id", "customer_id", "channel", "store_id", "till_id", "receipt", "cashier", "loyalty_card")
     found = own.group_by("order_source_id", "order_id").aggregate(

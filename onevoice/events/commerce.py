@@ -16,7 +16,7 @@ from onevoice.catalog import carts, orders
 from onevoice.catalog import load as products
 from onevoice.catalog.facts import CART_EVENTS, COUPON_EVENTS, ORDER_EVENT_LINES, ORDER_EVENTS
 from onevoice.catalog.load import ProductSaid
-from onevoice.events.vocabulary import Commerce, Product, text
+from onevoice.events.vocabulary import MAX_AMOUNT, Commerce, Product, text
 from onevoice.warehouse import Facts, Warehouse
 
 ORDER_KINDS = {
@@ -47,7 +47,8 @@ EVENTS = frozenset({*ORDER_KINDS, *CART_KINDS, *COUPON_ACTIONS, *SHOWN, "Product
 OWN_CHANNELS = {"offline", "server"}
 """Channels of which the shop itself is the sender; on the others it is whoever has the page's write key."""
 
-MAX_AMOUNT = 1e12  # of money or pieces, in a line and in an order; more is a mistake, and does not fit its column
+LINE_AMOUNTS = ("price", "quantity", "revenue", "discount")
+ORDER_AMOUNTS = ("subtotal", "total", "shipping", "tax")
 
 Row = tuple[object, ...]
 """A row in the order of its table's columns."""
@@ -85,7 +86,7 @@ def load(warehouse: Warehouse, told: Sequence[Told], customers: Mapping[int, int
     if not told:
         return
     rows = Rows()
-    for event in told:
+    for event in {event.event_id: event for event in told}.values():
         take(rows, event, read(event.properties))
     products.take(warehouse, rows.products)
     if rows.order_events:
@@ -104,30 +105,26 @@ def read(properties: msgspec.Raw | bytes) -> Commerce:
 
 def fault(name: str, said: Commerce) -> str:
     """Why an event cannot be taken though it can be read, naming the field; empty where it can."""
-    amounts = {
-        name: getattr(said, name)
-        for name in ("revenue", "subtotal", "total", "shipping", "tax", "discount", "price", "quantity")
-    }
-    whole = _revenue(said) or 0.0
-    for index, line in enumerate(said.products or ()):
-        revenue = _revenue(line) or 0.0
-        whole += abs(revenue)
-        amounts |= {
-            f"products[{index}].{name}": value
-            for name, value in (
-                ("quantity", line.quantity),
-                ("price", line.price),
-                ("discount", line.discount),
-                ("revenue", revenue),
-            )
-        }
-    amounts["products"] = whole
-    for where, amount in amounts.items():
+    total = 0.0
+    for index, line in enumerate((said, *(said.products or ()))):
+        for field_name in LINE_AMOUNTS:
+            amount = getattr(line, field_name)
+            if amount is not None and not -MAX_AMOUNT < amount < MAX_AMOUNT:
+                return _too_much(f"products[{index - 1}].{field_name}" if index else field_name)
+        total += abs(_revenue(line) or 0.0)
+    if not total < MAX_AMOUNT:
+        return _too_much("price × quantity")
+    for field_name in ORDER_AMOUNTS:
+        amount = getattr(said, field_name)
         if amount is not None and not -MAX_AMOUNT < amount < MAX_AMOUNT:
-            return f"`{where}` is no number or over a trillion"
+            return _too_much(field_name)
     if ORDER_KINDS.get(name) in ("updated", "cancelled") and not _order_id(said):
         return "`order_id` is missing, and there is no `receipt` either"
     return ""
+
+
+def _too_much(where: str) -> str:
+    return f"`{where}` is no number or over a trillion"
 
 
 def loyalty_card(properties: bytes) -> str:
@@ -228,9 +225,7 @@ def _take_cart(rows: Rows, kind: str, event: Told, said: Commerce) -> None:
         _add_to_cart(rows, "held", event, said, -1, None)
 
 
-def _add_to_cart(
-    rows: Rows, kind: str, event: Told, said: Commerce, number: int, product: Product | None
-) -> None:
+def _add_to_cart(rows: Rows, kind: str, event: Told, said: Commerce, number: int, product: Product | None) -> None:
     quantity = product.quantity if product else None
     rows.cart_events.append(
         (

@@ -27,6 +27,9 @@ from onevoice.kernel.clock import naive
 from onevoice.kernel.ids import fact_id
 from onevoice.warehouse import Facts, Warehouse
 
+LOYALTY_CARD = "loyalty_card"
+"""The namespace of the card that an order at the till names."""
+
 CHANNELS = {"web": "web", "app": "app", "till": "offline"}
 """The channel of an event by its source's kind; other kinds are `server`."""
 
@@ -97,7 +100,9 @@ def _take(
             context.traits = _given(context.traits) or shared.traits
     at = naive(event.occurred_at)
     kind = source_kinds.get(entry.source_id, "")
-    identifiers = _identifiers(batch, event_id, entry, at, call, context, rules)
+    is_commerce = event.type == "track" and call.event in commerce.EVENTS
+    card = commerce.loyalty_card(bytes(_given(call.properties) or _empty)) if is_commerce else ""
+    identifiers = _identifiers(batch, event_id, entry, at, call, context, card, rules)
     primary = identifiers[0]
     for one in identifiers:
         batch.seen[one] = min(at, batch.seen.get(one, at))
@@ -126,7 +131,7 @@ def _take(
             bytes(properties).decode(),
         )
     )
-    if event.type == "track" and name in commerce.EVENTS:
+    if is_commerce:
         told = commerce.Told(
             name, event_id, entry.source_id, primary.id, channel, at, naive(entry.received_at), bytes(properties)
         )
@@ -134,9 +139,16 @@ def _take(
 
 
 def _identifiers(
-    batch: Batch, event_id: str, entry: Entry, at: datetime, call: Call, context: Context | None, rules: Rules
+    batch: Batch,
+    event_id: str,
+    entry: Entry,
+    at: datetime,
+    call: Call,
+    context: Context | None,
+    card: str,
+    rules: Rules,
 ) -> list[Identifier]:
-    """What names the customer in this call, the strongest first: user id, external ids, anonymous id.
+    """What names the customer in this call, the strongest first: user id, external ids, loyalty card, anonymous id.
 
     Where nothing does, the event is nobody's and kept under an id of its own.
     """
@@ -144,7 +156,7 @@ def _identifiers(
     externals = [(e.type, text(e.id)) for e in (context.external_ids if context else []) if e.collection == "users"]
     traits = _mapping.decode(_traits_of(call, context)) if externals or source.traits else {}
     named = [(name, _words(traits[name])) for name in source.traits if name in traits]
-    found = [(USER, text(call.user_id)), *externals, *named]
+    found = [(USER, text(call.user_id)), *externals, (LOYALTY_CARD, card), *named]
     found += [(ANONYMOUS, text(call.anonymous_id)), (USER, text(call.previous_id))]
     country = source.country or country_of({name: _words(value) for name, value in traits.items()})
     made: dict[Identifier, None] = {}

@@ -17,17 +17,17 @@ from operator import itemgetter
 import msgspec
 
 from onevoice.customers.identifiers import BLOCKED
-from onevoice.events import door
+from onevoice.events import commerce, door
 from onevoice.events.committer import Brought
 from onevoice.events.quarantine import Refused
-from onevoice.events.vocabulary import CALL_TYPES, Call, Context, Loose, OrderCompleted, text
+from onevoice.events.vocabulary import CALL_TYPES, Call, Context, Loose, text
+from onevoice.events.vocabulary import MAX_AMOUNT as MAX_AMOUNT
 from onevoice.kernel.errors import InvalidInput
 
 MAX_CALL = 32 * 1024  # bytes; Segment's limit for one call
 MAX_BODY = 500 * 1024  # bytes, unpacked; Segment's limit for a batch
 MAX_CALLS = 2_500  # in a batch; further ones are refused one by one, not silently
 MAX_MESSAGE_ID = 100  # characters; the field's profile stores drop longer ones without a word
-MAX_AMOUNT = 1e12  # of money or pieces, in a line and in an order; more is a mistake, and does not fit its column
 EARLIEST = datetime(1971, 1, 1, tzinfo=UTC)  # before it lies what careless senders write for "unknown": 0, the year 1
 AHEAD = timedelta(days=366)  # of the receipt; later is a mistake (Klaviyo's limit too)
 MILLISECONDS_FROM = 1e11  # a number from here on is milliseconds (1973 on), a smaller one seconds (until the year 5138)
@@ -42,7 +42,7 @@ REASONS = {
     "message_id_too_long": "messageId is longer than 100 characters",
     "bad_timestamp": "A timestamp cannot be read: {detail}; write ISO 8601, such as 2026-03-02T10:00:00Z",
     "impossible_time": "The call's time, {detail}, is before 1971 or over a year ahead; check the sender's clock",
-    "invalid_order": "The order cannot be read: {detail}",
+    "invalid_properties": "The properties of an ecommerce event cannot be taken: {detail}",
     "too_large": "The call is larger than 32 KB",
     "over_count": "The batch has more than 2,500 calls",
 }
@@ -82,7 +82,6 @@ _batch = msgspec.json.Decoder(_Batch, strict=False)
 _checked_batch = msgspec.json.Decoder(_CheckedBatch, strict=False)
 _call = msgspec.json.Decoder(_Checked, strict=False)
 _context = msgspec.json.Decoder(Context, strict=False)
-_order = msgspec.json.Decoder(OrderCompleted, strict=False)
 
 _TYPES = frozenset(CALL_TYPES)
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -260,7 +259,8 @@ def _line(raw: bytes, call: _Checked, request: Request, time: "_Time") -> tuple[
 
 
 def _check(call: _Checked, call_type: str, request: Request) -> None:
-    if BLOCKED.match(text(call.user_id)) and BLOCKED.match(text(call.anonymous_id)):
+    card = _check_commerce(call) if call_type == "track" and call.event in commerce.EVENTS else ""
+    if all(map(BLOCKED.match, (text(call.user_id), text(call.anonymous_id), card))):
         external = call.context.external_ids if call.context else []
         if not external and request.shared is not None:
             external = request.shared.external_ids
@@ -276,8 +276,6 @@ def _check(call: _Checked, call_type: str, request: Request) -> None:
     _check_object(call.traits, "traits")
     if call.context:
         _check_object(call.context.traits, "context.traits")
-    if call_type == "track" and call.event == "Order Completed":
-        _check_order(call)
 
 
 def _check_object(value: msgspec.Raw | msgspec.UnsetType, name: str) -> None:
@@ -286,19 +284,17 @@ def _check_object(value: msgspec.Raw | msgspec.UnsetType, name: str) -> None:
         raise _Refusal("invalid_call", f"`{name}` must be an object")
 
 
-def _check_order(call: _Checked) -> None:
+def _check_commerce(call: _Checked) -> str:
+    """Refuses what the load could not take apart; returns the loyalty card, which names the customer."""
     properties = b"{}" if call.properties is msgspec.UNSET else bytes(call.properties)
     try:
-        order = _order.decode(properties if properties != b"null" else b"{}")
+        said = commerce.read(properties if properties != b"null" else b"{}")
     except (msgspec.DecodeError, RecursionError) as error:
-        raise _Refusal("invalid_order", str(error)) from error
-    amounts, total = [order.revenue, order.total, order.discount], 0.0
-    for line in order.products:
-        revenue = line.revenue if line.revenue is not None else (line.price or 0.0) * line.quantity
-        amounts += [line.quantity, line.price, revenue, line.discount]
-        total += abs(revenue)
-    if any(amount is not None and not -MAX_AMOUNT < amount < MAX_AMOUNT for amount in [*amounts, total]):
-        raise _Refusal("invalid_order", "an amount is no number or over a trillion")
+        raise _Refusal("invalid_properties", str(error)) from error
+    assert call.event is not None
+    if fault := commerce.fault(call.event, said):
+        raise _Refusal("invalid_properties", fault)
+    return text(said.loyalty_card)
 
 
 class _Time:

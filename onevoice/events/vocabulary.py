@@ -11,6 +11,8 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+MAX_AMOUNT = 1e12  # of money or pieces, in a line and in an order; more is a mistake, and does not fit its column
+
 CALL_TYPES = ("track", "identify", "page", "screen", "group", "alias")
 
 Loose = str | int | float | None
@@ -57,7 +59,7 @@ class EventEntry(msgspec.Struct):
 
 
 class Product(msgspec.Struct):
-    """A product as events name it: in a browser, a cart, an order. A line's revenue is `revenue`, or price × quantity."""
+    """A product as events name it, in a page, a cart, an order. A line's revenue is `revenue`, or price × quantity."""
 
     product_id: Loose = None
     sku: Loose = None

@@ -18,7 +18,7 @@ TODAY = NOW.replace(tzinfo=None)
 
 
 def said(at: datetime = TODAY, own: bool = False, **fields: Any) -> dict[ProductSaid, datetime]:
-    words = {name: None for name in ("name", "brand", "category", "department", "url")} | fields
+    words = dict.fromkeys(("name", "brand", "category", "department", "url")) | fields
     return {ProductSaid(product_id="p", is_own=own, **words): at}
 
 
