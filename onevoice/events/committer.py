@@ -11,8 +11,9 @@ import psycopg
 
 from onevoice import database
 from onevoice.database.inbox import COPY, Entry, Kind, packed, unpacked
-from onevoice.events import door, quarantine
+from onevoice.events import door, plans, quarantine
 from onevoice.events.door import Keys
+from onevoice.events.plans import Violation
 from onevoice.events.pressure import Pressure
 from onevoice.events.quarantine import Refused
 from onevoice.kernel.clock import Clock
@@ -47,6 +48,7 @@ class Brought:
     lines: list[bytes] = field(default_factory=list)  # vocabulary.EventEntry as JSON, without line breaks
     keys: list[bytes] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
+    violations: list[Violation] = field(default_factory=list)  # of plans that only warn
 
 
 class _Waiting:
@@ -189,6 +191,9 @@ class Committer:
             refused = [one for waiting in batch for one in waiting.brought.refused]
             if refused:
                 await cursor.executemany(quarantine.INSERT, [quarantine.values(one) for one in refused])
+            violations = [one for waiting in batch for one in waiting.brought.violations]
+            if violations:
+                await cursor.executemany(plans.COUNT, plans.counted(violations, batch[0].brought.received_at))
         await connection.commit()
         return [duplicates for _, duplicates in made]
 

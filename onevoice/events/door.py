@@ -6,7 +6,7 @@ tables take turns of thirty days; the older is emptied whole, which costs nothin
 """
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Any
@@ -60,12 +60,19 @@ def enter(connection: Connection, source_id: int, received_at: datetime, calls: 
     fresh: dict[bytes, bytes] = {}
     for message_id, payload in calls:
         fresh.setdefault(key(source_id, message_id), payload)
+    return enter_lines(connection, source_id, received_at, {one: line(payload) for one, payload in fresh.items()})
+
+
+def enter_lines(connection: Connection, source_id: int, received_at: datetime, lines: Mapping[bytes, bytes]) -> int:
+    """The same for lines (`line`) by their keys (`key`)."""
+    if not lines:
+        return 0
+    fresh = dict(lines)
     with driver(connection) as raw:
         for held in held_of(raw.execute(ADMIT, [Keys(fresh)], binary=True).fetchone()):
             del fresh[held]
-    lines = [line(payload) for payload in fresh.values()]
-    inbox.append(connection, rows(source_id, received_at, lines))
-    return len(lines)
+    inbox.append(connection, rows(source_id, received_at, list(fresh.values())))
+    return len(fresh)
 
 
 def held_of(row: tuple[Any, ...] | None) -> list[bytes]:

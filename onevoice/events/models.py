@@ -42,6 +42,7 @@ quarantine = Table(
     Column("reason", Text, nullable=False),  # a code, see vocabulary.py
     Column("detail", Text, nullable=False),  # a sentence
     Column("payload", LargeBinary, nullable=False),  # as it came
+    Column("request", LargeBinary),  # what its request said for all its calls, as JSON; see tracking.Told
     Column("resolution", Text),  # replayed, discarded; null: open
     Column("resolved_at", DateTime(timezone=True)),
     Index("ix_quarantine_open", "id", postgresql_where=text("resolution IS NULL")),

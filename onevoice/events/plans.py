@@ -18,6 +18,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from onevoice.database import driver
 from onevoice.events.models import plan_warning, tracking_plan
 from onevoice.kernel.errors import InvalidInput, NotFound
 from onevoice.kernel.log import logger
@@ -29,7 +30,8 @@ TRAITS = {"identify": "$identify", "group": "$group"}
 """The plan's name of the calls that bring traits."""
 
 KEYS = {"kind", "name", "description", "on_violation", "schema"}
-ACTIONS = ("warn", "quarantine")
+QUARANTINE = "quarantine"
+ACTIONS = ("warn", QUARANTINE)
 
 REFRESH_SECONDS = 2.0
 """How old the plans in memory may be."""
@@ -122,31 +124,29 @@ def delete(connection: Connection, event: str) -> dict[str, Any]:
     return document
 
 
+COUNT = """
+    INSERT INTO plan_warning (event, source_id, problem, times, first_at, last_at, example)
+    VALUES (%s, %s, %s, %s, %s, %s, %s)
+    ON CONFLICT (event, source_id, problem) DO UPDATE
+    SET times = plan_warning.times + excluded.times, last_at = excluded.last_at, example = excluded.example
+"""
+
+
 def warn(connection: Connection, violations: Iterable[Violation], now: datetime) -> None:
     """Counts what plans object to."""
-    counted: dict[tuple[str, int, str], tuple[int, str]] = {}
+    rows = counted(violations, now)
+    if rows:
+        with driver(connection) as raw, raw.cursor() as cursor:
+            cursor.executemany(COUNT, rows)
+
+
+def counted(violations: Iterable[Violation], now: datetime) -> list[tuple[Any, ...]]:
+    """What `COUNT` takes: a row for each problem, in one order, so that two who count do not wait for each other."""
+    times: dict[tuple[str, int, str], tuple[int, str]] = {}
     for one in violations:
         key = (one.event, one.source_id, one.problem)
-        counted[key] = (counted.get(key, (0, ""))[0] + 1, one.message_id)
-    rows = [
-        {
-            "event": event,
-            "source_id": source_id,
-            "problem": problem,
-            "times": times,
-            "first_at": now,
-            "last_at": now,
-            "example": example,
-        }
-        for (event, source_id, problem), (times, example) in sorted(counted.items())  # one order: no deadlock
-    ]
-    if rows:
-        statement = insert(plan_warning).values(rows)
-        fresh = statement.excluded
-        updated = {"times": plan_warning.c.times + fresh.times, "last_at": fresh.last_at, "example": fresh.example}
-        connection.execute(
-            statement.on_conflict_do_update(index_elements=["event", "source_id", "problem"], set_=updated)
-        )
+        times[key] = (times.get(key, (0, ""))[0] + 1, one.message_id)
+    return [(*key, number, now, now, example) for key, (number, example) in sorted(times.items())]
 
 
 def warnings(connection: Connection, limit: int = 100) -> list[dict[str, Any]]:

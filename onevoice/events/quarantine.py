@@ -13,7 +13,8 @@ from onevoice.events.models import quarantine as table
 from onevoice.kernel.errors import NotFound
 
 INSERT = (
-    "INSERT INTO quarantine (received_at, source_id, kind, reason, detail, payload) VALUES (%s, %s, %s, %s, %s, %s)"
+    "INSERT INTO quarantine (received_at, source_id, kind, reason, detail, payload, request) "
+    "VALUES (%s, %s, %s, %s, %s, %s, %s)"
 )
 
 
@@ -30,6 +31,7 @@ class Refused:
     detail: str  # a sentence
     payload: bytes
     kind: Kind = Kind.EVENT
+    request: bytes | None = None  # what its request said for all its calls (tracking.Told), as JSON
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Held:
 
 def values(one: Refused) -> tuple[Any, ...]:
     """What `INSERT` takes."""
-    return (one.received_at, one.source_id, one.kind.value, one.reason, one.detail, one.payload)
+    return (one.received_at, one.source_id, one.kind.value, one.reason, one.detail, one.payload, one.request)
 
 
 def add(connection: Connection, refused: Iterable[Refused]) -> None:
@@ -104,7 +106,7 @@ def resolve(connection: Connection, number: int, resolution: str | None, now: da
 def _held(row: Row[Any]) -> Held:
     return Held(
         row.id,
-        Refused(row.source_id, row.received_at, row.reason, row.detail, row.payload, Kind(row.kind)),
+        Refused(row.source_id, row.received_at, row.reason, row.detail, row.payload, Kind(row.kind), row.request),
         row.resolution or OPEN,
         row.resolved_at,
     )

@@ -8,17 +8,19 @@ quarantine. Calls are decoded here by the very structs the load uses, so what is
 import re
 import uuid
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from operator import itemgetter
+from types import MappingProxyType
 
 import msgspec
 
 from onevoice.customers.identifiers import BLOCKED
 from onevoice.events import commerce, door
 from onevoice.events.committer import Brought
+from onevoice.events.plans import QUARANTINE, Plan, Violation, plan_for
 from onevoice.events.quarantine import Refused
 from onevoice.events.vocabulary import CALL_TYPES, Call, Context, Loose, text
 from onevoice.events.vocabulary import MAX_AMOUNT as MAX_AMOUNT
@@ -44,6 +46,7 @@ REASONS = {
     "impossible_time": "The call's time, {detail}, is before 1971 or over a year ahead; check the sender's clock",
     "invalid_properties": "The properties of an ecommerce event cannot be taken: {detail}",
     "too_large": "The call is larger than 32 KB",
+    "plan_violation": "The tracking plan keeps it out: {detail}",
     "over_count": "The batch has more than 2,500 calls",
 }
 """Why a call goes to the quarantine."""
@@ -127,6 +130,14 @@ class Intake:
         }
 
 
+class Told(msgspec.Struct, rename="camel", omit_defaults=True):
+    """What a request said for all its calls; kept with a refused one, so that it can be taken later as it came."""
+
+    type: str | None = None
+    sent_at: Loose = None
+    context: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
 class _Refusal(Exception):
     def __init__(self, reason: str, detail: str = "") -> None:
         self.reason, self.detail = reason, REASONS[reason].format(detail=detail)
@@ -183,15 +194,20 @@ def _read(body: bytes, call_type: str | None) -> Request:
         checked = None
     request = Request(batch.batch, checked, None, batch.write_key, batch.sent_at)
     if batch.context is not msgspec.UNSET and bytes(batch.context) != b"null":
-        request.context = door.line(bytes(batch.context))
-        try:
-            request.shared = _context.decode(request.context)
-            _check_object(request.shared.traits, "traits")
-        except msgspec.DecodeError as error:
-            request.context_fault = f"the batch's context: {error}"
-        except _Refusal:
-            request.context_fault = "the batch's context: `traits` must be an object"
+        _share(request, bytes(batch.context))
     return request
+
+
+def _share(request: Request, context: bytes) -> None:
+    """Gives a request the context that counts for all its calls."""
+    request.context = door.line(context)
+    try:
+        request.shared = _context.decode(request.context)
+        _check_object(request.shared.traits, "traits")
+    except msgspec.DecodeError as error:
+        request.context_fault = f"the batch's context: {error}"
+    except _Refusal:
+        request.context_fault = "the batch's context: `traits` must be an object"
 
 
 def _write_key(body: bytes) -> str | None:
@@ -199,10 +215,22 @@ def _write_key(body: bytes) -> str | None:
     return text(msgspec.json.decode(key)) if key else None
 
 
-def take(request: Request, source_id: int, received_at: datetime) -> Intake:
+def again(raw: bytes, told: bytes | None, source_id: int, received_at: datetime, plans: Mapping[str, Plan]) -> Intake:
+    """Takes a call that was refused, maybe corrected, as if its request came again at the time it came."""
+    said = msgspec.json.decode(told, type=Told) if told else Told()
+    request = Request([msgspec.Raw(raw)], None, said.type, None, said.sent_at)
+    if said.context is not msgspec.UNSET:
+        _share(request, bytes(said.context))
+    return take(request, source_id, received_at, plans)
+
+
+def take(
+    request: Request, source_id: int, received_at: datetime, plans: Mapping[str, Plan] = MappingProxyType({})
+) -> Intake:
     """Checks every call; the good ones go on to the inbox, the others are refused with their reason."""
     intake = Intake(Brought(source_id, received_at))
     brought, checked, time = intake.brought, request.checked, _Time(request.sent_at, received_at)
+    told: bytes | None = None
     for index, raw in enumerate(request.calls):
         try:
             if index >= MAX_CALLS:
@@ -211,15 +239,41 @@ def take(request: Request, source_id: int, received_at: datetime) -> Intake:
                 raise _Refusal("too_large")
             if request.context_fault:
                 raise _Refusal("invalid_call", request.context_fault)
-            message_id, line = _line(bytes(raw), checked[index] if checked else _decoded(raw), request, time)
+            call = checked[index] if checked else _decoded(raw)
+            message_id, line = _line(bytes(raw), call, request, time)
+            if plans:
+                _meet_plan(call, request, plans, brought, message_id)
         except _Refusal as refusal:
-            brought.refused.append(Refused(source_id, received_at, refusal.reason, refusal.detail, bytes(raw)))
+            told = told or _told(request)
+            refused = Refused(source_id, received_at, refusal.reason, refusal.detail, bytes(raw), request=told)
+            brought.refused.append(refused)
             intake.report.append({"index": index, "code": refusal.reason, "message": refusal.detail})
         else:
             brought.lines.append(line)
             brought.keys.append(door.key(source_id, message_id))
             intake.indexes.append(index)
     return intake
+
+
+def _told(request: Request) -> bytes:
+    context = msgspec.UNSET if request.context is None else msgspec.Raw(request.context)
+    return _json(Told(request.implied_type, request.sent_at, context))
+
+
+def _meet_plan(call: _Checked, request: Request, plans: Mapping[str, Plan], brought: Brought, message_id: str) -> None:
+    """Refuses a call that its plan keeps out, and notes one that it only warns of."""
+    call_type = request.implied_type or call.type or ""
+    plan = plan_for(plans, call_type, call.event or "")
+    if plan is None:
+        return
+    said = call.properties
+    if call_type in ("identify", "group"):
+        said = call.traits if call.traits is not msgspec.UNSET else call.context.traits if call.context else said
+    problem = plan.problem(b"{}" if said is msgspec.UNSET else bytes(said))
+    if problem and plan.on_violation == QUARANTINE:
+        raise _Refusal("plan_violation", problem)
+    if problem:
+        brought.violations.append(Violation(plan.event, brought.source_id, problem, message_id))
 
 
 def _decoded(raw: msgspec.Raw) -> _Checked:

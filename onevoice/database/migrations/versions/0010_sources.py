@@ -10,6 +10,7 @@ ALTER TABLE source ADD COLUMN platform TEXT;
 ALTER TABLE source ADD COLUMN secret TEXT;
 ALTER TABLE source ADD COLUMN disabled_at TIMESTAMP WITH TIME ZONE;
 
+ALTER TABLE quarantine ADD COLUMN request BYTEA;
 ALTER TABLE quarantine ADD COLUMN resolution TEXT;
 ALTER TABLE quarantine ADD COLUMN resolved_at TIMESTAMP WITH TIME ZONE;
 CREATE INDEX ix_quarantine_open ON quarantine (id) WHERE resolution IS NULL;
