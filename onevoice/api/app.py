@@ -14,19 +14,38 @@ from starlette.exceptions import HTTPException
 
 import onevoice
 from onevoice import database
-from onevoice.api import customers, health, journeys, keys, kpis, matches, page, plans, privacy, segments, sources
+from onevoice.api import (
+    customers,
+    health,
+    journeys,
+    keys,
+    kpis,
+    matches,
+    page,
+    plans,
+    privacy,
+    quarantine,
+    segments,
+    sources,
+    webhooks,
+)
 from onevoice.api.access import require_key
 from onevoice.channels import adapter
 from onevoice.delivery import routes as delivery_routes
 from onevoice.engine.client import EngineClient
 from onevoice.events import routes as event_routes
 from onevoice.events.committer import Committer
+from onevoice.events.plans import Plans
 from onevoice.events.sources import Sources
 from onevoice.kernel.errors import InvalidInput, OneVoiceError, Unavailable
 from onevoice.kernel.log import logger
 from onevoice.kernel.settings import Settings
 
 log = logger("api")
+
+
+KEYED = (customers, segments, journeys, kpis, sources, plans, quarantine, matches, privacy)
+"""What wants an API key."""
 
 
 def application(settings: Settings) -> FastAPI:
@@ -60,13 +79,13 @@ def application(settings: Settings) -> FastAPI:
         app.add_exception_handler(unstorable, _unstorable)
     for away in (sqlalchemy.exc.OperationalError, sqlalchemy.exc.TimeoutError, psycopg.OperationalError):
         app.add_exception_handler(away, _away)
-    app.router.routes.extend(event_routes.routes(committer, Sources(pool), clock))
+    app.router.routes.extend(event_routes.routes(committer, Sources(pool), clock, Plans(pool)))
     app.router.routes.extend(delivery_routes.routes(committer, pool, settings, adapters))
     app.include_router(page.router)
     app.include_router(health.router)
-    further = (sources.router, plans.router, matches.router, privacy.router)
-    for router in (customers.router, segments.router, journeys.router, kpis.router, *further):
-        app.include_router(router, dependencies=[Depends(require_key)])
+    app.include_router(webhooks.router)
+    for part in KEYED:
+        app.include_router(part.router, dependencies=[Depends(require_key)])
     _describe(app, {**event_routes.OPENAPI_PATHS, **delivery_routes.OPENAPI_PATHS}, event_routes.OPENAPI_SECURITY)
     return app
 

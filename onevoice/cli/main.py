@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import onevoice
-from onevoice.cli import matches, plans, privacy, sources
+from onevoice.cli import matches, plans, privacy, quarantine, sources
 from onevoice.cli.kinds import ImportKind, Role
 from onevoice.cli.options import AsJson, DataDir
 from onevoice.cli.options import settings as _settings
@@ -34,6 +34,7 @@ app = typer.Typer(
 app.add_typer(sources.app, name="source")
 app.add_typer(privacy.app, name="privacy")
 app.add_typer(matches.app, name="match")
+app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(plans.app, name="tracking-plan")
 
 

@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from onevoice.events import tracking
 from onevoice.events.committer import Committer
+from onevoice.events.plans import Plans
 from onevoice.events.sources import Source, Sources
 from onevoice.events.vocabulary import CALL_TYPES
 from onevoice.kernel.clock import Clock
@@ -29,7 +30,7 @@ MAX_RAW = 4 * 1024 * 1024
 """Bytes read from a socket before the request is refused, packed or not."""
 
 
-def routes(committer: Committer, sources: Sources, clock: Clock) -> list[Route]:
+def routes(committer: Committer, sources: Sources, clock: Clock, plans: Plans) -> list[Route]:
     """Routes for /v1/batch and each type of call. The 200 goes out after the commit."""
 
     def endpoint(call_type: str | None) -> Callable[[Request], Awaitable[Response]]:
@@ -41,7 +42,7 @@ def routes(committer: Committer, sources: Sources, clock: Clock) -> list[Route]:
                 received_at = clock.now()
                 told = tracking.read(tracking.unpacked(await _body(request)), call_type)
                 source = await _source(request, told.write_key, sources)
-                intake = tracking.take(told, source.id, received_at)
+                intake = tracking.take(told, source.id, received_at, await plans.current())
                 answer = intake.answer(await committer.take(intake.brought))
             except OneVoiceError as error:
                 headers = {**CORS, "retry-after": str(error.retry_after)} if error.retry_after else CORS

@@ -33,7 +33,7 @@ class Shop:
     def send(self, kind: str, **call: Any) -> None:
         answer = self.http.post(f"/v1/{kind}", json=call, auth=(self.write_key, ""))
         assert answer.status_code == 200, answer.text
-        assert answer.json() == {"success": True, "accepted": 1, "quarantined": 0, "report": []}
+        assert answer.json() == {"success": True, "accepted": 1, "deduplicated": 0, "quarantined": 0, "report": []}
 
     def get(self, path: str) -> Any:
         answer = self.http.get(path, headers={"authorization": f"Bearer {self.key}"})

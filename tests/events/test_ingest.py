@@ -22,6 +22,7 @@ from onevoice.database.inbox import Entry, Kind
 from onevoice.events import committer as committing
 from onevoice.events import quarantine, sources
 from onevoice.events.committer import Committer
+from onevoice.events.plans import Plans
 from onevoice.events.routes import OPENAPI_PATHS, routes
 from onevoice.events.sources import Source, Sources
 from onevoice.kernel.clock import FixedClock
@@ -43,7 +44,7 @@ def source(db: Engine) -> Source:
 async def serving(settings: Settings, db: Engine) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the routes, and a committer that writes."""
     committer = Committer(settings, FixedClock(NOW))
-    app = Starlette(routes=routes(committer, Sources(db), FixedClock(NOW)))
+    app = Starlette(routes=routes(committer, Sources(db), FixedClock(NOW), Plans(db)))
     await committer.start()
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
         yield client
