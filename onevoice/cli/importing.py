@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import typer
@@ -21,8 +22,8 @@ from onevoice.cli import options
 from onevoice.events import importing, sources
 from onevoice.events.importing import ImportReport
 from onevoice.events.imports import mapping as mappings
-from onevoice.events.imports import runs
-from onevoice.events.imports.files import READERS
+from onevoice.events.imports import places, runs
+from onevoice.events.imports.places import Place
 from onevoice.events.sources import Source
 from onevoice.kernel.errors import InvalidInput
 from onevoice.kernel.settings import Settings
@@ -48,7 +49,7 @@ class Wish:
 
 def run(settings: Settings, wish: Wish, as_json: bool) -> None:
     """Imports what is at the place and prints the reports; exit status 1 where rows could not be taken."""
-    files = list(_files(Path(wish.place)))
+    files = places.find(wish.place, settings.stores)
     if len(files) > 1 and wish.report:
         raise InvalidInput("--report is for one file; a folder's files have their reports beside them")
     if wish.dry_run:
@@ -89,35 +90,23 @@ def show_runs(settings: Settings, as_json: bool) -> None:
     options.show(rows, columns, "Imports", as_json)
 
 
-def _files(path: Path) -> Iterator[Path]:
-    if path.is_file():
-        yield path
-        return
-    if not path.is_dir():
-        raise InvalidInput(f"There is no file or folder {path}")
-    found = [
-        one
-        for one in sorted(path.iterdir())
-        if one.is_file() and one.suffix.lower() in READERS and ".report." not in one.name
-    ]
-    if not found:
-        raise InvalidInput(f"{path} has no file that ends in {', '.join(READERS)}")
-    yield from found
-
-
-def _one(settings: Settings, wish: Wish, file: Path, into: tuple[Engine, Source] | None) -> ImportReport:
-    kept = wish.mapping or file.with_name(f"{file.stem}.mapping.yaml")
+def _one(settings: Settings, wish: Wish, place: Place, into: tuple[Engine, Source] | None) -> ImportReport:
+    beside = Path(place.url).parent if place.is_local else settings.data_dir / "imports"
+    beside.mkdir(parents=True, exist_ok=True)
+    kept = wish.mapping or beside / f"{place.stem}.mapping.yaml"
     how = mappings.read(kept) if wish.mapping or kept.exists() else None
-    report_to = wish.report or file.with_name(f"{file.stem}.report.csv")
+    report_to = wish.report or beside / f"{place.stem}.report.csv"
     now = settings.clock().now()
-    with _bars(file.name) as progress:
+    with TemporaryDirectory(prefix="onevoice-import-") as folder, _bars(place.name) as progress:
+        file, mark = places.fetched(place, Path(folder), settings.stores)
         if into is None:
             report = importing.dry_run(wish.kind, file, how, now, progress, report_to=report_to)
         else:
-            work = settings.data_dir / "imports"
             report = importing.import_file(
                 *(into[0], wish.kind, into[1], file, how, now, progress),
-                work=work,
+                place=str(Path(place.url).resolve()) if place.is_local else place.url,
+                mark=mark,
+                work=settings.data_dir / "imports",
                 report_to=report_to,
                 again=wish.again,
             )

@@ -18,3 +18,19 @@ class ImportKind(StrEnum):
     ORDERS = "orders"
     PRODUCTS = "products"
     EVENTS = "events"
+
+
+class ExportKind(StrEnum):
+    """What can be exported."""
+
+    CUSTOMERS = "customers"
+    SEGMENT = "segment"
+    EVENTS = "events"
+    ORDERS = "orders"
+
+
+class ExportFormat(StrEnum):
+    """As what."""
+
+    PARQUET = "parquet"
+    CSV = "csv"

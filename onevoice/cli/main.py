@@ -10,7 +10,7 @@ import typer
 
 import onevoice
 from onevoice.cli import matches, plans, privacy, quarantine, sources
-from onevoice.cli.kinds import ImportKind, Role
+from onevoice.cli.kinds import ExportFormat, ExportKind, ImportKind, Role
 from onevoice.cli.options import AsJson, DataDir
 from onevoice.cli.options import settings as _settings
 
@@ -83,7 +83,7 @@ def migrate_command(data_dir: DataDir = None) -> None:
 @app.command("import", help="Import customers, orders, products or events from CSV, JSON lines or Parquet.")
 def import_command(
     kind: Annotated[ImportKind, typer.Argument(help="What the file holds")],
-    place: Annotated[str, typer.Argument(help="A file, or a folder of files; a file's ending tells its format")],
+    place: Annotated[str, typer.Argument(help="A file, a folder, s3://, gs://, az:// or https://; .gz and .zst too")],
     source: Annotated[str, typer.Option(help="Name of the source it comes from")] = "import",
     source_kind: Annotated[str, typer.Option(help="Its kind, if new: till (offline), web, app, server")] = "server",
     mapping: Annotated[Path | None, typer.Option(help="YAML: our field: the file's column")] = None,
@@ -107,6 +107,25 @@ def imports_command(as_json: AsJson = False, data_dir: DataDir = None) -> None:
     from onevoice.cli import importing
 
     importing.show_runs(_settings(data_dir), as_json)
+
+
+@app.command("export", help="Export customers, a segment, events or orders as Parquet or CSV.")
+def export_command(
+    what: Annotated[ExportKind, typer.Argument(help="What to export")],
+    name: Annotated[str, typer.Argument(help="The segment's name")] = "",
+    format: Annotated[ExportFormat | None, typer.Option(help="By default what the ending of -o says")] = None,
+    out: Annotated[
+        str, typer.Option("-o", "--out", help="A file, s3://, gs:// or az://; - is the standard output")
+    ] = "",
+    since: Annotated[str, typer.Option(help="Events and orders from this time on (ISO 8601)")] = "",
+    until: Annotated[str, typer.Option(help="Events and orders before this time")] = "",
+    raw: Annotated[bool, typer.Option("--raw", help="CSV: leave what a spreadsheet would run as it is")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Asks the running engine, or opens the warehouse itself where none runs."""
+    from onevoice.cli import exporting
+
+    exporting.run(_settings(data_dir), what, name, format, out, since, until, not raw)
 
 
 @app.command("apply", help="Save the segments, templates and journeys of a folder's YAML files.")

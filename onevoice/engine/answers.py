@@ -9,9 +9,10 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from onevoice.engine import exports
 from onevoice.engine.client import HEADER, engine_key
 from onevoice.engine.engine import Engine
 from onevoice.engine.questions import QUESTIONS
@@ -38,7 +39,24 @@ def serve(engine: Engine) -> uvicorn.Server:
             body = msgspec.json.encode({"code": error.code, "message": error.message})
             return Response(body, error.status, media_type="application/json")
 
-    app = Starlette(routes=[Route("/ask/{question}", answer, methods=["POST"])])
+    async def export(request: Request) -> Response:
+        try:
+            if not hmac.compare_digest(request.headers.get(HEADER, ""), key):
+                raise Unauthorized("This port is for OneVoice's own roles")
+            wanted = msgspec.json.decode(await request.body(), type=exports.Export)
+            kind = exports.media_type(wanted)
+            pieces = await run_in_threadpool(lambda: exports.stream(engine.warehouse.reader(), wanted))
+            return StreamingResponse(pieces, media_type=kind)
+        except OneVoiceError as error:
+            body = msgspec.json.encode({"code": error.code, "message": error.message})
+            return Response(body, error.status, media_type="application/json")
+
+    app = Starlette(
+        routes=[
+            Route("/ask/{question}", answer, methods=["POST"]),
+            Route("/export", export, methods=["POST"]),
+        ]
+    )
     config = uvicorn.Config(app, "127.0.0.1", settings.engine_port, log_level="warning", lifespan="off")
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]  # signals are the role's

@@ -5,6 +5,7 @@ that the api and the command line start without the warehouse's libraries.
 """
 
 import hmac
+from collections.abc import Iterator
 from hashlib import sha256
 from typing import Any
 
@@ -39,6 +40,31 @@ class EngineClient:
         if response.status_code == 200:
             return msgspec.json.decode(response.content)
         raise _error(response)
+
+    def export(self, **wanted: Any) -> Iterator[bytes]:
+        """An export's bytes, piece by piece; `wanted` are the fields of `exports.Export`.
+
+        Raises as `ask` does, before the first piece; Unavailable also where the engine goes away in the middle.
+        """
+        request = self._http.build_request("POST", "/export", content=msgspec.json.encode(wanted), timeout=300.0)
+        try:
+            response = self._http.send(request, stream=True)
+        except httpx.TransportError as error:
+            raise Unavailable("The engine does not answer; start it with `onevoice serve`") from error
+        if response.status_code != 200:
+            response.read()
+            response.close()
+            raise _error(response)
+        return _pieces(response)
+
+
+def _pieces(response: httpx.Response) -> Iterator[bytes]:
+    try:
+        yield from response.iter_raw()
+    except httpx.TransportError as error:
+        raise Unavailable("The engine went away in the middle of the export; what has come is not whole") from error
+    finally:
+        response.close()
 
 
 def _error(response: httpx.Response) -> OneVoiceError:

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import msgspec
 from sqlalchemy import Connection, Engine
 
 from onevoice.database import inbox
@@ -51,15 +50,6 @@ class BadRow:
     column: str  # empty where the row as a whole cannot be taken
     value: str
     reason: str
-
-
-class _Named(msgspec.Struct):
-    """What the door asks of an entry (vocabulary.EventEntry)."""
-
-    message_id: str
-
-
-_named = msgspec.json.Decoder(_Named)
 
 
 @dataclass
@@ -245,11 +235,10 @@ def _write(
 
 
 def _put(connection: Connection, kind: str, source: Source, now: datetime, entries: list[tuple[str, str, int]]) -> None:
-    payloads = [payload.encode() for payload, *_ in entries]
     if kind == "products":
-        inbox.append(connection, (Entry(source.id, Kind.PRODUCT, now, payload) for payload in payloads))
+        inbox.append(connection, (Entry(source.id, Kind.PRODUCT, now, payload.encode()) for payload, *_ in entries))
     else:
-        door.enter(connection, source.id, now, [(_named.decode(payload).message_id, payload) for payload in payloads])
+        door.enter(connection, source.id, now, [(message_id, payload.encode()) for payload, message_id, _ in entries])
 
 
 def _bad(store: duckdb.DuckDBPyConnection, report_to: Path | None) -> list[BadRow]:

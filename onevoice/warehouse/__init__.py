@@ -92,6 +92,13 @@ class Warehouse:
             return self.backend.con.sql(self.compiled(expression)).to_arrow_table()
         return self.backend.to_pyarrow(expression)
 
+    def batches(self, expression: ir.Table, size: int) -> Iterator[pa.RecordBatch]:
+        """The expression's rows piece by piece, as the store finds them: memory does not grow with their number."""
+        if self.is_duckdb:
+            yield from self.backend.con.sql(self.compiled(expression)).to_arrow_reader(size)
+        else:
+            yield from self.backend.to_pyarrow_batches(expression, chunk_size=size)
+
     def rows(self, expression: ir.Table) -> list[dict[str, Any]]:
         """The expression's rows as dictionaries; for small results."""
         return self.read(expression).to_pylist()  # type: ignore[no-any-return]  # pyarrow is untyped
