@@ -47,7 +47,7 @@ FILL = [
     "INSERT INTO message_events SELECT 'o' || i, 'm' || i, 'opened', TIMESTAMP '2026-01-01' + to_seconds(i % 86400), "
     "'2026-01-02', i % 20 = 0, NULL, NULL, '{{}}' FROM range(0, {messages}, 2) r(i)",
     "INSERT INTO consents SELECT i, i, 'email', 'offers', CASE WHEN i % 4 = 0 THEN 'withdrawn' ELSE 'granted' END, "
-    "'2025-01-01' FROM range({customers}) r(i)",
+    "'2025-01-01', '' FROM range({customers}) r(i)",
     "INSERT INTO addresses SELECT i, 'email', 'a' || i, md5('a' || i), '2025-01-01' FROM range(0, {customers}, 2) r(i)",
     "INSERT INTO suppressions SELECT 'email', md5('a' || i), 'bounced', '2025-01-01' "
     "FROM range(0, {customers}, 200) r(i)",

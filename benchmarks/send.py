@@ -21,6 +21,9 @@ from onevoice import database
 from onevoice.channels.adapter import OutboundMessage
 from onevoice.channels.smtp import SmtpAdapter
 from onevoice.content import rendering, templates
+from onevoice.customers import consent
+from onevoice.customers.consent import Consent
+from onevoice.database.inbox import Kind
 from onevoice.delivery import queue, worker
 from onevoice.delivery.links import LinkMaker
 from onevoice.delivery.schemas import QueuedMessage
@@ -113,9 +116,14 @@ def _fill(settings: Settings, size: int) -> None:
     pool = database.engine(settings)
     with pool.begin() as connection:
         templates.save(connection, _template(), now, Path())
-        queue.enqueue(connection, (_message(number, now) for number in range(size)), 1)
+        messages = [_message(number, now) for number in range(size)]
+        granted_at = now - timedelta(days=1)
+        granted = (Consent(m.identifier_id, m.channel, m.topic, "granted", granted_at, "form") for m in messages)
+        consent.record(connection, granted, now)
+        queue.enqueue(connection, messages, 1)
     with pool.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql("VACUUM ANALYZE message")
+        connection.exec_driver_sql("VACUUM ANALYZE consent_ledger")
         connection.exec_driver_sql("CHECKPOINT")
     pool.dispose()
 
@@ -135,7 +143,7 @@ def _sent(settings: Settings, size: int) -> float:
             time.sleep(0.1)
         seconds = time.perf_counter() - began
         ((state, settled),) = connection.execute("SELECT state, count(*) FROM message GROUP BY state").fetchall()
-        (told,) = connection.execute("SELECT count(*) FROM inbox").fetchone() or (0,)
+        (told,) = connection.execute("SELECT count(*) FROM inbox WHERE kind = %s", (Kind.MESSAGE,)).fetchone() or (0,)
     for process in workers:
         process.terminate()
     for process in workers:

@@ -46,7 +46,7 @@ FILL = [
     "INSERT INTO addresses SELECT i * 7919, c, c || i, md5(c || i), '2025-01-01' "
     "FROM range({n}) r(i), (VALUES ('email', 1), ('push', 5), ('sms', 3)) v(c, m) WHERE i % (m * 3) <> 1",
     "INSERT INTO consents SELECT i * 7919, i * 7919, c, 'offers', "
-    "CASE WHEN (i + length(c)) % 10 < 7 THEN 'granted' ELSE 'withdrawn' END, '2025-01-01' "
+    "CASE WHEN (i + length(c)) % 10 < 7 THEN 'granted' ELSE 'withdrawn' END, '2025-01-01', '' "
     "FROM range({n}) r(i), (VALUES ('email'), ('push'), ('sms')) v(c)",
     "INSERT INTO suppressions SELECT 'push', md5('push' || i), 'dead', '2025-01-01' FROM range(0, {n}, 97) r(i)",
     "INSERT INTO segment_members SELECT 'dormant', i * 7919, '2026-03-01' FROM range({n}) r(i)",

@@ -60,12 +60,14 @@ class AddressShown(BaseModel):
 
 
 class ConsentShown(BaseModel):
-    """The newest state of a consent."""
+    """What holds now for a channel and topic, since when, on what it rests, and why."""
 
     channel: str
     topic: str
     state: str
-    occurred_at: Instant
+    since: Instant
+    basis: str
+    reason: str
 
 
 class Customer(CustomerRow):

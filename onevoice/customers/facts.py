@@ -110,16 +110,25 @@ ADDRESSES = Facts(
 )
 
 CONSENTS = Facts(
-    "consents",  # the newest state per identifier, channel and topic; the ledger itself is in the database
+    # When each word was last said, per identifier, channel, topic, state and country: all that the rule needs (see
+    # consent/rule.py). The ledger itself is in the database.
+    "consents",
     {
         "identifier_id": "!int64",
         "customer_id": "!int64",
         "channel": "!string",
         "topic": "!string",
-        "state": "!string",  # granted, denied, withdrawn
+        "state": "!string",  # granted, denied, withdrawn, soft_opt_in, pending
         "occurred_at": "!timestamp(6)",
+        "country": "string",  # whose law counts; null or empty: not known
     },
     ("identifier_id",),
+)
+
+CONSENT_EXPIRIES = Facts(
+    "consent_expiries",  # the shop's rules about a consent's age; a handful
+    {"country": "!string", "channel": "!string", "topic": "!string", "state": "!string", "months": "!int64"},
+    ("country",),
 )
 
 SUPPRESSIONS = Facts(
@@ -137,5 +146,6 @@ TABLES = (
     PROFILES,
     ADDRESSES,
     CONSENTS,
+    CONSENT_EXPIRIES,
     SUPPRESSIONS,
 )

@@ -2,11 +2,14 @@
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Double,
     ForeignKey,
+    Identity,
     Index,
+    Integer,
     LargeBinary,
     PrimaryKeyConstraint,
     Table,
@@ -51,12 +54,42 @@ consent_ledger = Table(
     Column("identifier_id", BigInteger, nullable=False),
     Column("channel", Text, nullable=False),
     Column("topic", Text, nullable=False),
-    Column("state", Text, nullable=False),  # granted, denied, withdrawn
+    Column("state", Text, nullable=False),  # granted, denied, withdrawn, soft_opt_in, pending
     Column("occurred_at", DateTime(timezone=True), nullable=False),
     Column("recorded_at", DateTime(timezone=True), nullable=False),
-    Column("origin", Text, nullable=False),  # import, form, one_click, link, webhook, agent
-    Column("evidence", JSONB, nullable=False),  # the text shown, its locale, address, user agent, ...
+    Column("origin", Text, nullable=False),  # form, till, import, preference_page, one_click, ...
+    Column("evidence", JSONB, nullable=False),  # ip, user agent, page, message, order, double opt-in, ...
+    Column("text_hash", LargeBinary, ForeignKey("consent_text.hash")),  # the very words that were shown
+    Column("actor", Text, nullable=False, server_default=text("'customer'")),  # customer, system, agent:NAME
+    Column("country", Text, nullable=False, server_default=text("''")),  # whose law counts; empty: not known
     Index(None, "identifier_id", "channel", "topic"),
+)
+
+consent_text = Table(
+    "consent_text",  # every wording a consent was given to, in its language; append-only, nothing personal in it
+    metadata,
+    Column("hash", LargeBinary, primary_key=True),
+    Column("locale", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("first_used_at", DateTime(timezone=True), nullable=False),
+)
+
+consent_policy = Table(
+    "consent_policy",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("definition", JSONB, nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+)
+
+topic = Table(
+    "topic",  # what customers can choose to hear about
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("definition", JSONB, nullable=False),  # titles and descriptions per locale, place in the list
+    Column("updated_at", DateTime(timezone=True), nullable=False),
 )
 
 suppression = Table(
@@ -67,6 +100,19 @@ suppression = Table(
     Column("reason", Text, nullable=False),  # bounced, complained, unsubscribed, manual
     Column("suppressed_at", DateTime(timezone=True), nullable=False),
     PrimaryKeyConstraint("channel", "address_hash"),
+)
+
+suppression_change = Table(
+    "suppression_change",  # who put an address on the list or took it off, when and why; append-only
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("channel", Text, nullable=False),
+    Column("address_hash", LargeBinary, nullable=False),
+    Column("added", Boolean, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("changed_at", DateTime(timezone=True), nullable=False),
+    Index(None, "channel", "address_hash"),
 )
 
 published = Table(

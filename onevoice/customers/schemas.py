@@ -1,6 +1,7 @@
 """Shapes of consent, suppression and decisions about identity in the inbox, and of a suggested merge."""
 
 from datetime import datetime
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -11,19 +12,32 @@ class ConsentEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     identifier_id: int
     channel: str
     topic: str
-    state: str  # granted, denied, withdrawn
+    state: str  # granted, denied, withdrawn, soft_opt_in, pending
     occurred_at: datetime
     namespace: str = ""
     value: str = ""
+    country: str = ""
 
 
-class SuppressionEntry(msgspec.Struct, frozen=True):
-    """An address that must not be contacted on a channel any more."""
+class ConsentExpiry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """When a consent grows too old: so many months after it was given; where several hold, the shortest counts."""
+
+    months: Annotated[int, msgspec.Meta(ge=1, le=1200)]
+    country: str = "*"
+    channel: str = "*"
+    topic: str = "*"
+    state: Literal["*", "granted", "soft_opt_in"] = "*"
+    why: str = ""
+
+
+class SuppressionEntry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An address that must not be contacted on a channel any more, or may be again."""
 
     channel: str
     address_hash: str  # hexadecimal
     reason: str
     occurred_at: datetime
+    removed: bool = False
 
 
 class FieldEvidence(msgspec.Struct, frozen=True):

@@ -1,11 +1,13 @@
 """What is known of customers, as plain values for the API. Ids leave as text: they exceed JavaScript's integers."""
 
+from datetime import datetime
 from typing import Any
 
 import ibis
 import ibis.expr.types as ir
 import msgspec
 
+from onevoice.customers import consent
 from onevoice.customers.facts import ADDRESSES, CONSENTS, IDENTIFIERS, IDENTITY_LINKS, PROFILES
 from onevoice.kernel.errors import NotFound
 from onevoice.warehouse import Facts, Warehouse
@@ -30,7 +32,7 @@ def search(warehouse: Warehouse, text: str, limit: int) -> dict[str, Any]:
     return {"total": warehouse.count(found), "customers": [_plain(row) for row in rows]}
 
 
-def customer(warehouse: Warehouse, customer_id: int) -> dict[str, Any]:
+def customer(warehouse: Warehouse, customer_id: int, now: datetime) -> dict[str, Any]:
     """One customer: profile, identifiers with their links, addresses, consents. Raises NotFound."""
     rows = _of(warehouse, PROFILES, customer_id)
     if not rows:
@@ -60,11 +62,22 @@ def customer(warehouse: Warehouse, customer_id: int) -> dict[str, Any]:
             {name: row[name] for name in ("channel", "address", "updated_at")}
             for row in _of(warehouse, ADDRESSES, customer_id)
         ],
-        "consents": [
-            {name: row[name] for name in ("channel", "topic", "state", "occurred_at")}
-            for row in _of(warehouse, CONSENTS, customer_id)
-        ],
+        "consents": _consents(warehouse, customer_id, now),
     }
+
+
+def _consents(warehouse: Warehouse, customer_id: int, now: datetime) -> list[dict[str, Any]]:
+    """What holds now for each channel and topic about which the customer has said something."""
+    pairs = sorted({(row["channel"], row["topic"]) for row in _of(warehouse, CONSENTS, customer_id)})
+    profiles = warehouse.table(PROFILES)
+    only = profiles.filter(profiles.customer_id == ibis.literal(customer_id, "int64")).select("customer_id")
+    return [
+        {"channel": channel, "topic": topic, **row}
+        for channel, topic in pairs
+        for row in warehouse.rows(
+            consent.permission(warehouse, channel, topic, now, among=only).select("state", "since", "basis", "reason")
+        )
+    ]
 
 
 def _of(warehouse: Warehouse, facts: Facts, customer_id: int) -> list[dict[str, Any]]:

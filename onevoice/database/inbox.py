@@ -55,6 +55,7 @@ class Kind(IntEnum):
     PRODUCT = 2  # a product of the catalogue
     CONSENT = 3  # a row of the consent ledger, written to the ledger in the same transaction
     SUPPRESSION = 4  # a row of the suppression list, likewise
+    CONSENT_POLICY = 6  # all rules about a consent's age, in place of those before
     IDENTITY = 7  # a decision about who is who, written to the decisions in the same transaction
     MESSAGE = 5  # something that happened to a message: accepted, delivered, opened, clicked, failed, ...
 

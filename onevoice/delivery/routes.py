@@ -169,7 +169,7 @@ def _withdraw(
 ) -> None:
     """Withdraws the consent of the message's channel and topic, unless that has been done."""
     asked = [(message.identifier_id, message.channel, message.topic)]
-    if consent.newest(connection, asked) == ["withdrawn"]:
+    if consent.permissions(connection, asked, now)[0].state == "withdrawn":
         return
     withdrawal = Consent(
         message.identifier_id, message.channel, message.topic, "withdrawn", now, origin, evidence=evidence

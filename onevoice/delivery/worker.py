@@ -271,13 +271,14 @@ def refusals(connection: Connection, messages: Iterable[Leased], secret: bytes, 
     rows = list(messages)
     hashes = [(row.channel, address_hash(secret, row.channel, row.address)) for row in rows]
     listed = suppression.reasons(connection, hashes)
-    words = consent.newest(connection, [(row.identifier_id, row.channel, row.topic) for row in rows])
+    asked = [(row.identifier_id, row.channel, row.topic) for row in rows]
+    permissions = consent.permissions(connection, asked, now)
     refused: dict[UUID, str] = {}
-    for row, key, word in zip(rows, hashes, words, strict=True):
+    for row, key, permission in zip(rows, hashes, permissions, strict=True):
         if row.expires_at <= now:
             refused[row.id] = "expired"
         elif key in listed and (not row.transactional or listed[key] in DEAD_REASONS):
             refused[row.id] = "suppressed"
-        elif word in ("denied", "withdrawn") and not row.transactional:
+        elif not row.transactional and not permission.permitted:
             refused[row.id] = "no_consent"
     return refused

@@ -164,6 +164,7 @@ def take(
     events.load(warehouse, by_kind[Kind.EVENT], source_kinds, secret, revision, PROJECTED, rules)
     decisions.load(warehouse, by_kind[Kind.IDENTITY], secret, revision, PROJECTED, rules)
     customers.load_consents(warehouse, by_kind[Kind.CONSENT], secret, revision, PROJECTED)
+    customers.load_policies(warehouse, by_kind[Kind.CONSENT_POLICY])
     customers.load_suppressions(warehouse, by_kind[Kind.SUPPRESSION])
     delivery.load(warehouse, by_kind[Kind.MESSAGE])
 

@@ -34,12 +34,12 @@ def search_customers(warehouse: Warehouse, now: datetime, text: str = "", limit:
 
 def customer(warehouse: Warehouse, now: datetime, customer_id: int) -> dict[str, Any]:
     """See customers.views.customer."""
-    return views.customer(warehouse, customer_id)
+    return views.customer(warehouse, customer_id, now)
 
 
 def timeline(warehouse: Warehouse, now: datetime, customer_id: int, limit: int = 100) -> list[dict[str, Any]]:
     """What the customer did and what was sent to them, the newest first: events, orders, messages with their news."""
-    views.customer(warehouse, customer_id)
+    views.customer(warehouse, customer_id, now)
     told: list[dict[str, Any]] = []
     for row in _newest(warehouse, EVENTS, customer_id, "occurred_at", limit):
         told.append(
@@ -71,7 +71,7 @@ def timeline(warehouse: Warehouse, now: datetime, customer_id: int, limit: int =
 
 def reasons(warehouse: Warehouse, now: datetime, customer_id: int, journey: str | None = None) -> list[dict[str, Any]]:
     """Why the customer did or did not get a message: every decision, with the values the rules saw."""
-    views.customer(warehouse, customer_id)
+    views.customer(warehouse, customer_id, now)
     return why.why(warehouse, customer_id, journey)
 
 

@@ -5,7 +5,7 @@ Rules in the order in which they are asked; the first that objects is the reason
 1. `already_reached`: they reacted to an earlier message of the cascade
 2. `unreachable`: no address on the channel
 3. `suppressed`: the address is on the suppression list
-4. `no_consent`: the newest word on (channel, topic) is not a grant; silence is not a grant
+4. `no_consent`: customers.consent.rule does not permit (channel, topic); silence is not a consent
 5. `over_cap`: as many messages as the cap allows were planned in its window
 6. `quiet_hours`: it is night where the customer lives; deferred until it is over
 
@@ -20,17 +20,15 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 
-from onevoice.customers.facts import ADDRESSES, CONSENTS, PROFILES, SUPPRESSIONS
+from onevoice.customers import consent
+from onevoice.customers.facts import ADDRESSES, PROFILES, SUPPRESSIONS
 from onevoice.delivery.facts import MESSAGES
 from onevoice.journeys.document import Policy, clock_time
 from onevoice.kernel.clock import naive
 from onevoice.warehouse import Warehouse
 
-SEEN = ("address", "suppressed_as", "granted", "refused_at", "contacts", "time_zone", "quiet_until", "quiet_text")
+SEEN = ("address", "suppressed_as", "consent", "contacts", "time_zone", "quiet_until", "quiet_text")
 """Columns of a decision that tell what the rules saw."""
-
-ALL = "*"
-"""A consent on this channel or topic stands for all of them."""
 
 
 def decide(
@@ -56,24 +54,24 @@ def decide(
         rows = rows.mutate(reacted=rows.found.notnull()).drop("found")
     for facts in (
         _reach(warehouse, channel),
-        _consent(warehouse, customers, channel, topic),
+        _consent(warehouse, customers, channel, topic, now),
         _contacts(warehouse, customers, policy, now),
         _profiles(warehouse, policy, now),
     ):
         rows = rows.left_join(facts, "customer_id").drop("customer_id_right")
     contacts = ibis.coalesce(rows.contacts, 0)
-    granted = rows.granted_at.notnull() & (rows.refused_at.isnull() | (rows.granted_at > rows.refused_at))
+    permitted = ibis.coalesce(rows.permitted, False)
     over = contacts >= policy.cap.messages if policy.cap else ibis.literal(False)
     reason = ibis.cases(
         (rows.reacted, "already_reached"),
         (rows.address.isnull(), "unreachable"),
         (rows.suppressed_as.notnull(), "suppressed"),
-        (~granted, "no_consent"),
+        (~permitted, "no_consent"),
         (over, "over_cap"),
         (rows.quiet_until.notnull(), "quiet_hours"),
         else_="allowed",
     )
-    rows = rows.mutate(reason=reason, contacts=contacts, granted=granted)
+    rows = rows.mutate(reason=reason, contacts=contacts, consent=ibis.coalesce(rows.consent, "none"))
     outcome = ibis.cases((rows.reason == "allowed", "send"), (rows.reason == "quiet_hours", "defer"), else_="skip")
     return rows.select(*candidates.columns, *SEEN, "reason", outcome=outcome, locale=ibis.coalesce(rows.locale, "en"))
 
@@ -86,15 +84,10 @@ def _reach(warehouse: Warehouse, channel: str) -> ir.Table:
     return here.left_join(listed, "address_hash").select("customer_id", "address", "suppressed_as")
 
 
-def _consent(warehouse: Warehouse, customers: ir.Table, channel: str, topic: str) -> ir.Table:
-    """When each customer last granted and last refused, over all their identifiers; at one instant a refusal wins."""
-    consents = warehouse.table(CONSENTS)
-    here = consents.filter(consents.channel.isin([channel, ALL]), consents.topic.isin([topic, ALL]))
-    here = here.semi_join(customers, "customer_id")
-    return here.group_by("customer_id").aggregate(
-        granted_at=here.occurred_at.max(where=here.state == "granted"),
-        refused_at=here.occurred_at.max(where=here.state != "granted"),
-    )
+def _consent(warehouse: Warehouse, customers: ir.Table, channel: str, topic: str, now: datetime) -> ir.Table:
+    """Whether each customer who has said something may be contacted, and the state of their consent."""
+    rows = consent.permission(warehouse, channel, topic, now, among=customers)
+    return rows.select("customer_id", "permitted", consent=rows.state)
 
 
 def _contacts(warehouse: Warehouse, customers: ir.Table, policy: Policy, now: datetime) -> ir.Table:
@@ -165,14 +158,13 @@ def _within(wall: time, start: time, end: time) -> bool:
 
 def seen(rows: ir.Table, policy: Policy) -> ir.StringValue:
     """What the rules saw (the columns `SEEN`), as JSON text."""
-    consent = ibis.cases((rows.granted, "granted"), (rows.refused_at.notnull(), "refused"), else_="none")
     return (
         ibis.literal('{"address":')
         + ibis.ifelse(rows.address.notnull(), "true", "false")
         + ibis.literal(',"suppressed":"')
         + ibis.coalesce(rows.suppressed_as, "")
         + ibis.literal('","consent":"')
-        + consent
+        + rows.consent
         + ibis.literal('","messages_in_window":')
         + rows.contacts.cast("string")
         + ibis.literal(f',"cap":{policy.cap.messages if policy.cap else "null"},"time_zone":"')

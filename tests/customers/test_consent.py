@@ -5,10 +5,11 @@ from datetime import timedelta
 
 import msgspec
 import pytest
-from sqlalchemy import Connection, Engine, insert
+from sqlalchemy import Connection, Engine, insert, text
+from sqlalchemy.exc import IntegrityError
 
 from onevoice.customers import consent
-from onevoice.customers.consent import Consent
+from onevoice.customers.consent import Consent, ledger
 from onevoice.customers.models import identifier
 from onevoice.customers.schemas import ConsentEntry
 from onevoice.database import inbox
@@ -31,7 +32,7 @@ def told(db: Engine) -> list[ConsentEntry]:
 
 
 def state(connection: Connection, who: int = 1, channel: str = "email", topic: str = "offers") -> str:
-    return consent.newest(connection, [(who, channel, topic)])[0]
+    return consent.permissions(connection, [(who, channel, topic)], NOW)[0].state
 
 
 def test_a_word_told_twice_is_one_row_and_one_entry(db: Engine) -> None:
@@ -46,7 +47,7 @@ def test_what_is_rolled_back_was_never_told(db: Engine) -> None:
     with db.connect() as connection:
         consent.record(connection, [GRANTED], NOW)
         connection.rollback()
-        assert state(connection) == ""
+        assert state(connection) == "none"
     assert told(db) == []
 
 
@@ -56,7 +57,7 @@ def test_the_newest_word_counts_in_whatever_order_they_come(db: Engine) -> None:
         assert state(connection) == "withdrawn"
         consent.record(connection, [later(GRANTED, "granted", 2)], NOW)
         assert state(connection) == "granted"
-        assert state(connection, topic="news") == state(connection, channel="sms") == state(connection, who=2) == ""
+        assert state(connection, topic="news") == state(connection, channel="sms") == state(connection, who=2) == "none"
 
 
 def test_at_the_same_instant_the_refusal_wins(db: Engine) -> None:
@@ -83,10 +84,51 @@ def test_a_word_under_any_identifier_of_the_customer_counts(db: Engine) -> None:
             ],
         )
         consent.record(connection, [GRANTED, replace(later(GRANTED, "withdrawn"), identifier_id=2)], NOW)
-        words = consent.newest(connection, [(1, "email", "offers"), (2, "email", "offers"), (3, "email", "offers")])
-    assert words == ["withdrawn", "withdrawn", ""]
+        found = [state(connection, who) for who in (1, 2, 3)]
+    assert found == ["withdrawn", "withdrawn", "none"]
 
 
 def test_a_state_that_is_none_is_refused(db: Engine) -> None:
     with db.begin() as connection, pytest.raises(InvalidInput, match="maybe"):
         consent.record(connection, [replace(GRANTED, state="maybe")], NOW)
+
+
+def test_the_very_text_is_kept_once_per_wording_and_language(db: Engine) -> None:
+    with_text = replace(GRANTED, text="Yes, write to me", locale="en", actor="agent:Mara", country="it")
+    with db.begin() as connection:
+        consent.record(connection, [with_text, replace(with_text, identifier_id=2)], NOW)
+        consent.record(connection, [replace(with_text, text="Sì, scrivetemi", locale="it", identifier_id=3)], NOW)
+        assert connection.execute(text("SELECT count(*) FROM consent_text")).scalar() == 2
+        (told,) = ledger.history(connection, [1])
+    assert (told["text"], told["locale"], told["actor"], told["country"]) == (
+        "Yes, write to me",
+        "en",
+        "agent:Mara",
+        "IT",
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE consent_ledger SET state = 'granted'",
+        "DELETE FROM consent_ledger",
+        "TRUNCATE consent_ledger",
+        "UPDATE consent_text SET text = 'other'",
+        "DELETE FROM consent_text",
+    ],
+)
+def test_the_database_refuses_to_change_what_was_said(db: Engine, change: str) -> None:
+    with db.begin() as connection:
+        consent.record(connection, [replace(GRANTED, text="Yes")], NOW)
+    with db.begin() as connection, pytest.raises(IntegrityError, match="append-only"):
+        connection.execute(text(change))
+
+
+def test_an_erasure_takes_a_persons_words_and_nobody_elses_and_shuts_the_door_again(db: Engine) -> None:
+    with db.begin() as connection:
+        consent.record(connection, [GRANTED, replace(GRANTED, identifier_id=2)], NOW)
+        assert consent.erase(connection, [1]) == 1
+        assert [row["identifier_id"] for row in ledger.history(connection, [1, 2])] == [2]
+        with pytest.raises(IntegrityError, match="append-only"):
+            connection.execute(text("DELETE FROM consent_ledger"))

@@ -1,14 +1,18 @@
 """The suppression list keeps hashes, not addresses, and tells the warehouse once."""
 
 import msgspec
+import pytest
 from sqlalchemy import Engine, select
 
-from onevoice.customers import suppression
+from onevoice.customers import load, suppression
+from onevoice.customers.facts import SUPPRESSIONS
 from onevoice.customers.models import suppression as table
 from onevoice.customers.schemas import SuppressionEntry
 from onevoice.customers.suppression import Suppressed, address_hash
 from onevoice.database import inbox
-from tests.conftest import NOW
+from onevoice.kernel.errors import InvalidInput
+from onevoice.warehouse import Warehouse
+from tests.conftest import NOW, entries_in
 
 SECRET, OTHER = b"s" * 32, b"t" * 32
 
@@ -41,3 +45,32 @@ def test_reasons_finds_those_that_are_listed(db: Engine) -> None:
     with db.begin() as connection:
         suppression.suppress(connection, SECRET, [Suppressed("email", "a@x.example", "manual", NOW)], NOW)
         assert suppression.reasons(connection, [listed, free]) == {listed: "manual"}
+
+
+def test_taking_an_address_off_wants_a_reason_and_is_remembered(db: Engine, store: Warehouse) -> None:
+    listed = Suppressed("email", "anna@example.com", "bounced", NOW)
+    with db.begin() as connection:
+        suppression.suppress(connection, SECRET, [listed], NOW, actor="agent:Mara")
+        with pytest.raises(InvalidInput, match="why"):
+            suppression.release(connection, SECRET, "email", "anna@example.com", " ", NOW, "agent:Mara")
+        assert not suppression.release(connection, SECRET, "sms", "anna@example.com", "typo", NOW, "agent:Mara")
+        assert suppression.release(
+            connection, SECRET, "email", "Anna@example.com", "she wrote to us", NOW, "agent:Mara"
+        )
+        told = suppression.changes(connection, SECRET, "email", "anna@example.com")
+    assert [(row["added"], row["reason"], row["actor"]) for row in told] == [
+        (False, "she wrote to us", "agent:Mara"),
+        (True, "bounced", "agent:Mara"),
+    ]
+    entries = entries_in(db)
+    load.load_suppressions(store, entries[:1])
+    assert store.count(store.table(SUPPRESSIONS)) == 1
+    load.load_suppressions(store, entries[1:])
+    assert store.count(store.table(SUPPRESSIONS)) == 0
+    load.load_suppressions(store, entries)
+    assert store.count(store.table(SUPPRESSIONS)) == 0
+
+
+def test_a_reason_that_is_none_is_refused(db: Engine) -> None:
+    with db.begin() as connection, pytest.raises(InvalidInput, match="dislike"):
+        suppression.suppress(connection, SECRET, [Suppressed("email", "a@x.example", "dislike", NOW)], NOW)

@@ -4,12 +4,15 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine
 
 from onevoice.content import templates
+from onevoice.customers import consent
+from onevoice.customers.consent import Consent
 from onevoice.database import inbox
 from onevoice.database.inbox import Entry
 from onevoice.delivery import queue, worker
@@ -61,8 +64,15 @@ class Straight:
 
 
 def prepare(db: Engine, messages: list[QueuedMessage], position: int = 1) -> None:
-    """Saves the three templates and queues the messages."""
+    """Saves the three templates and queues the messages, each with the consent that it was planned on."""
+    granted = [
+        Consent(one.identifier_id, one.channel, one.topic, "granted", NOW - timedelta(days=1), "form")
+        for one in messages
+        if not one.transactional
+    ]
     with db.begin() as connection:
+        consent.record(connection, granted, NOW)
+        connection.execute(inbox.inbox.delete())  # the engine has long since loaded them
         for document in TEMPLATES.values():
             templates.save(connection, document, NOW, Path())
         queue.enqueue(connection, messages, position)

@@ -69,7 +69,8 @@ def news(db: Engine) -> list[MessageEntry]:
 
 def word(db: Engine, channel: str = "email") -> str:
     with db.connect() as connection:
-        return consent.newest(connection, [(1, channel, "offers")])[0]
+        state = consent.permissions(connection, [(1, channel, "offers")], NOW)[0].state
+    return "" if state == "none" else state
 
 
 def test_the_pixel_is_always_a_picture_and_notes_an_opening(ready: Settings, db: Engine) -> None:

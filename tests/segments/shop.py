@@ -156,7 +156,7 @@ def make(seed: int = 7) -> Shop:
             identifier = customer * 1000 + len(shop.consents)
             shop.consents.append(
                 {"identifier_id": identifier, "customer_id": customer, "channel": dice.choice(["email", "*"])}
-                | {"topic": "offers", "state": state, "occurred_at": at}
+                | {"topic": "offers", "state": state, "occurred_at": at, "country": None}
             )
     _furnish(random.Random(seed + 1), shop)
     return shop

@@ -3,7 +3,8 @@
 import ibis
 import ibis.expr.types as ir
 
-from onevoice.customers.facts import ADDRESSES, CONSENTS, SUPPRESSIONS
+from onevoice.customers import consent
+from onevoice.customers.facts import ADDRESSES, CONSENT_EXPIRIES, CONSENTS, SUPPRESSIONS
 from onevoice.delivery.facts import MESSAGE_EVENTS, MESSAGES
 from onevoice.delivery.statuses import PERSONAL
 from onevoice.events.facts import EVENTS
@@ -35,7 +36,7 @@ class Prefers(Asked, frozen=True, kw_only=True):
 
 
 class Consent(Asked, frozen=True):
-    """The newest word on the channel and topic is a grant."""
+    """The customer may be contacted on the channel about the topic (customers.consent.rule)."""
 
     channel: str
     topic: str
@@ -81,14 +82,9 @@ def _reactions(scope: Scope, window: Windowed) -> ir.Table:
 
 
 def _consent(asked: Consent, scope: Scope) -> Measured:
-    consents = scope.table(CONSENTS)
-    here = consents.filter(consents.channel.isin([asked.channel, "*"]), consents.topic.isin([asked.topic, "*"]))
-    words = here.group_by("customer_id").aggregate(
-        granted_at=here.occurred_at.max(where=here.state == "granted"),
-        refused_at=here.occurred_at.max(where=here.state != "granted"),
-    )
-    met = words.granted_at.notnull() & (words.refused_at.isnull() | (words.granted_at > words.refused_at))
-    return Measured(words, met)
+    rows = consent.permission(scope.warehouse, asked.channel, asked.topic, scope.now, scope.among)
+    rows = rows.rename(_permitted="permitted")
+    return Measured(rows, rows._permitted)
 
 
 def _reachable(asked: Reachable, scope: Scope) -> Measured:
@@ -107,6 +103,6 @@ CHANNEL_KINDS = (
         lambda asked: reading(EVENTS, MESSAGES, MESSAGE_EVENTS, events=frozenset(REACTIONS), windows=True),
         _check,
     ),
-    Kind("consent", Consent, _consent, lambda asked: reading(CONSENTS)),
+    Kind("consent", Consent, _consent, lambda asked: reading(CONSENTS, CONSENT_EXPIRIES, windows=True)),
     Kind("reachable", Reachable, _reachable, lambda asked: reading(ADDRESSES, SUPPRESSIONS)),
 )
