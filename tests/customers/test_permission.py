@@ -43,6 +43,7 @@ def answers(store: Warehouse, channel: str = "email", topic: str = "offers") -> 
     found = consent.permission(store, channel, topic, NOW)
     rows = store.rows(found.drop("permitted"))  # chDB gives a truth as a number, which Arrow does not take
     allowed = {row["customer_id"] for row in store.rows(found.filter(found.permitted).select("customer_id"))}
+    assert allowed == {row["customer_id"] for row in store.rows(consent.permitted(store, channel, topic, NOW))}
     assert allowed == {row["customer_id"] for row in rows if row["state"] in consent.PERMITTED}
     return {
         row["customer_id"]: Permission(row["state"], aware(row["since"]), row["basis"], row["reason"]) for row in rows

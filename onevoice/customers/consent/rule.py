@@ -72,13 +72,10 @@ def permission(
     `among` (a table with customer_id) narrows it to these. The shop's rules are read at once, so build it anew for
     another instant.
     """
-    rules = [ConsentExpiry(**row) for row in warehouse.rows(warehouse.table(CONSENT_EXPIRIES))]
-    words = _words(warehouse.table(CONSENTS), channel, topic, now, rules, among)
+    words = _words(warehouse, channel, topic, now, among)
+    consented, stands, bought = _verdicts(words)
     granted, live, refused = words.granted_at, words.live_at, words.refused_at
     soft, soft_live, pending = words.soft_at, words.soft_live_at, words.pending_at
-    stands = refused.notnull() & (granted.isnull() | (refused >= granted))
-    consented = live.notnull() & (refused.isnull() | (live > refused))
-    bought = ~stands & soft_live.notnull() & (refused.isnull() | (soft_live > refused))
     asked = pending.notnull() & (pending > ibis.timestamp(naive(now - CONFIRM_WITHIN)))
     asked_since = asked & (ibis.coalesce(pending > refused, True))
     newest_is_pending = pending.notnull() & ibis.coalesce(pending > granted, True) & ibis.coalesce(pending > soft, True)
@@ -103,15 +100,26 @@ def permission(
     )
 
 
-def _words(
-    consents: ir.Table,
-    channel: str,
-    topic: str,
-    now: datetime,
-    rules: Sequence[ConsentExpiry],
-    among: ir.Table | None,
-) -> ir.Table:
+def permitted(warehouse: Warehouse, channel: str, topic: str, now: datetime, among: ir.Table | None = None) -> ir.Table:
+    """The customer_id of everybody who may be contacted: `permission` without the reasons, which cost time."""
+    words = _words(warehouse, channel, topic, now, among)
+    consented, _, bought = _verdicts(words)
+    return words.filter(consented | bought).select("customer_id")
+
+
+def _verdicts(words: ir.Table) -> tuple[ir.BooleanValue, ir.BooleanValue, ir.BooleanValue]:
+    """Whether there is a consent that holds, a refusal that stands, a soft opt-in that holds."""
+    granted, live, refused, soft = words.granted_at, words.live_at, words.refused_at, words.soft_live_at
+    consented = live.notnull() & (refused.isnull() | (live > refused))
+    stands = refused.notnull() & (granted.isnull() | (refused >= granted))
+    bought = ~stands & soft.notnull() & (refused.isnull() | (soft > refused))
+    return consented, stands, bought
+
+
+def _words(warehouse: Warehouse, channel: str, topic: str, now: datetime, among: ir.Table | None) -> ir.Table:
     """When each customer last said each kind of word that counts for the channel and topic."""
+    rules = [ConsentExpiry(**row) for row in warehouse.rows(warehouse.table(CONSENT_EXPIRIES))]
+    consents = warehouse.table(CONSENTS)
     here = consents.filter(consents.channel.isin([channel, ALL]), consents.topic.isin([topic, ALL]))
     if among is not None:
         here = here.semi_join(among, "customer_id")
@@ -122,29 +130,31 @@ def _words(
     for country, months in law.items():
         if months is not None:
             lawful |= (here.country == country) & (at > ibis.timestamp(naive(cutoff(now, months))))
-    return here.group_by("customer_id").aggregate(
-        granted_at=at.max(where=state == "granted"),
-        live_at=at.max(where=(state == "granted") & _young(here, rules, channel, topic, "granted", now)),
+    recent = _young(here, rules, channel, topic, "soft_opt_in", now)
+    granted = state == "granted"
+    young = _young(here, rules, channel, topic, "granted", now)
+    words = here.group_by("customer_id").aggregate(
+        granted_at=at.max(where=granted),
+        **({} if young is None else {"young_at": at.max(where=granted & young)}),
         refused_at=at.max(where=state.isin(["denied", "withdrawn"])),
         denied_at=at.max(where=state == "denied"),
         soft_at=at.max(where=state == "soft_opt_in"),
-        soft_live_at=at.max(
-            where=(state == "soft_opt_in") & lawful & _young(here, rules, channel, topic, "soft_opt_in", now)
-        ),
+        soft_live_at=at.max(where=(state == "soft_opt_in") & (lawful if recent is None else lawful & recent)),
         pending_at=at.max(where=state == "pending"),
     )
+    return words.mutate(live_at=words.granted_at if young is None else words.young_at)
 
 
 def _young(
     here: ir.Table, rules: Sequence[ConsentExpiry], channel: str, topic: str, state: str, now: datetime
-) -> ir.BooleanValue:
-    """Whether a word is not too old by any rule that holds for it."""
-    young: ir.BooleanValue = ibis.literal(True)
+) -> ir.BooleanValue | None:
+    """Whether a word is not too old by any rule that holds for it; None where there is no rule."""
+    young: ir.BooleanValue | None = None
     for rule in policies.matching(rules, channel, topic, state):
         old = here.occurred_at <= ibis.timestamp(naive(cutoff(now, rule.months)))
         if rule.country != ALL:
             old &= ibis.coalesce(here.country, "") == rule.country
-        young &= ~old
+        young = ~old if young is None else young & ~old
     return young
 
 
