@@ -60,7 +60,7 @@ def decide(
     ):
         rows = rows.left_join(facts, "customer_id").drop("customer_id_right")
     contacts = ibis.coalesce(rows.contacts, 0)
-    permitted = ibis.coalesce(rows.permitted, False)
+    permitted = ibis.coalesce(rows.permitted, 0) == 1
     over = contacts >= policy.cap.messages if policy.cap else ibis.literal(False)
     reason = ibis.cases(
         (rows.reacted, "already_reached"),

@@ -13,9 +13,10 @@ So a purchase never takes a refusal back, and asking again takes nothing away. S
 nothing is `none`, and is not among the rows of `permission`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeAlias
 
 import ibis
 import ibis.expr.types as ir
@@ -31,6 +32,9 @@ from onevoice.warehouse import Warehouse
 
 PERMITTED = ("granted", "soft_opt_in")
 """The states in which a customer may be contacted."""
+
+Among: TypeAlias = ir.Table | Collection[int] | None
+"""The customers considered: a table with `customer_id`, some ids, or everybody."""
 
 CONFIRM_WITHIN = timedelta(days=7)
 """How long a double opt-in's link works."""
@@ -64,13 +68,11 @@ class Permission:
         return self.state in PERMITTED
 
 
-def permission(
-    warehouse: Warehouse, channel: str, topic: str, now: datetime, among: ir.Table | None = None
-) -> ir.Table:
+def permission(warehouse: Warehouse, channel: str, topic: str, now: datetime, among: Among = None) -> ir.Table:
     """customer_id, state, since, basis, reason and `permitted` of everybody who has said something.
 
-    `among` (a table with customer_id) narrows it to these. The shop's rules are read at once, so build it anew for
-    another instant.
+    `permitted` is 1 or 0 (chDB's truths are numbers, which Arrow does not take for truths). `among` narrows it to these
+    customers. The shop's rules are read at once, so build it anew for another instant.
     """
     words = _words(warehouse, channel, topic, now, among)
     consented, stands, bought = _verdicts(words)
@@ -96,15 +98,8 @@ def permission(
         since=ibis.cases(*((case[0], case[2]) for case in cases), else_=soft),
         basis=ibis.cases(*((case[0], case[3]) for case in cases), else_="soft_opt_in"),
         reason=ibis.cases(*((case[0], case[4]) for case in cases), else_="soft_opt_in_over"),
-        permitted=consented | bought,
+        permitted=(consented | bought).ifelse(1, 0),
     )
-
-
-def permitted(warehouse: Warehouse, channel: str, topic: str, now: datetime, among: ir.Table | None = None) -> ir.Table:
-    """The customer_id of everybody who may be contacted: `permission` without the reasons, which cost time."""
-    words = _words(warehouse, channel, topic, now, among)
-    consented, _, bought = _verdicts(words)
-    return words.filter(consented | bought).select("customer_id")
 
 
 def _verdicts(words: ir.Table) -> tuple[ir.BooleanValue, ir.BooleanValue, ir.BooleanValue]:
@@ -116,13 +111,15 @@ def _verdicts(words: ir.Table) -> tuple[ir.BooleanValue, ir.BooleanValue, ir.Boo
     return consented, stands, bought
 
 
-def _words(warehouse: Warehouse, channel: str, topic: str, now: datetime, among: ir.Table | None) -> ir.Table:
+def _words(warehouse: Warehouse, channel: str, topic: str, now: datetime, among: Among) -> ir.Table:
     """When each customer last said each kind of word that counts for the channel and topic."""
     rules = [ConsentExpiry(**row) for row in warehouse.rows(warehouse.table(CONSENT_EXPIRIES))]
     consents = warehouse.table(CONSENTS)
     here = consents.filter(consents.channel.isin([channel, ALL]), consents.topic.isin([topic, ALL]))
-    if among is not None:
+    if isinstance(among, ir.Table):
         here = here.semi_join(among, "customer_id")
+    elif among is not None:
+        here = here.filter(here.customer_id.isin(list(among)))
     at, state = here.occurred_at, here.state
     law = soft_opt_in.allowed(channel)
     lasting = [country for country, months in law.items() if months is None]

@@ -84,7 +84,7 @@ def _reactions(scope: Scope, window: Windowed) -> ir.Table:
 def _consent(asked: Consent, scope: Scope) -> Measured:
     rows = consent.permission(scope.warehouse, asked.channel, asked.topic, scope.now, scope.among)
     rows = rows.rename(_permitted="permitted")
-    return Measured(rows, rows._permitted)
+    return Measured(rows, rows._permitted == 1)
 
 
 def _reachable(asked: Reachable, scope: Scope) -> Measured:
