@@ -23,6 +23,7 @@ from onevoice.kernel.clock import aware, naive
 from onevoice.kernel.errors import InvalidInput
 from onevoice.warehouse import Warehouse
 from tests.conftest import NOW
+from tests.journeys.builders import add
 
 BOUGHT = {"order_id": "o1", "similar_goods": True, "opt_out_offered": True}
 PROFILE = {1: 1, 2: 1, 3: 3}
@@ -52,17 +53,13 @@ def tell(store: Warehouse, connection: Connection, words: Sequence[Consent], rul
     """Says the words to database and warehouse, in two loads, so that the second meets what the first left."""
     for table in (CONSENTS, CONSENT_EXPIRIES, IDENTIFIERS):
         store.delete(table, store.table(table).select(table.order_by[0]).distinct())
-    store.append(
+    add(
+        store,
         IDENTIFIERS,
-        IDENTIFIERS.arrow(
-            {
-                "identifier_id": list(PROFILE),
-                "namespace": ["n"] * len(PROFILE),
-                "value": [str(number) for number in PROFILE],
-                "customer_id": list(PROFILE.values()),
-                "first_seen_at": [naive(NOW)] * len(PROFILE),
-                "revision": [1] * len(PROFILE),
-            }
+        *(
+            {"identifier_id": n, "namespace": "n", "value": str(n), "customer_id": of, "cluster_id": of}
+            | {"first_seen_at": naive(NOW), "revision": 1}
+            for n, of in PROFILE.items()
         ),
     )
     published = [
