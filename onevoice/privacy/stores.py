@@ -27,6 +27,7 @@ THROUGH: dict[str, tuple[Facts, str]] = {
 }
 
 WAREHOUSE_IMPERSONAL = {
+    "consent_expiries": "the shop's rules about a consent's age",
     "products": "the catalogue",
     "product_fields": "the catalogue",
     "watermarks": "how far readers have come",
@@ -37,6 +38,8 @@ WAREHOUSE_IMPERSONAL = {
 DATABASE_IMPERSONAL = {
     "alembic_version": "the schema's revision",
     "api_key": "hashes of the keys of those who work here",
+    "consent_policy": "definitions",
+    "consent_text": "the wordings shown, the same for all",
     "erased_identifier": "salted hashes, which keep a repetition from bringing the customer back",
     "handoff": "a watermark",
     "import_run": "imports and how far they have come",
@@ -55,7 +58,9 @@ DATABASE_IMPERSONAL = {
     "segment_version": "definitions",
     "source": "sources and their keys",
     "suppression": "salted hashes, which must outlive the customer",
+    "suppression_change": "the same, and when and why",
     "template": "contents, the same for all",
+    "topic": "definitions",
     "tracking_plan": "definitions",
     "worker": "processes",
 }
