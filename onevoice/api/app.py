@@ -33,6 +33,7 @@ from onevoice.api.access import require_key
 from onevoice.channels import adapter
 from onevoice.delivery import routes as delivery_routes
 from onevoice.engine.client import EngineClient
+from onevoice.events import browser, openapi
 from onevoice.events import routes as event_routes
 from onevoice.events.committer import Committer
 from onevoice.events.plans import Plans
@@ -79,14 +80,16 @@ def application(settings: Settings) -> FastAPI:
         app.add_exception_handler(unstorable, _unstorable)
     for away in (sqlalchemy.exc.OperationalError, sqlalchemy.exc.TimeoutError, psycopg.OperationalError):
         app.add_exception_handler(away, _away)
-    app.router.routes.extend(event_routes.routes(committer, Sources(pool), clock, Plans(pool)))
+    known, planned = Sources(pool), Plans(pool)
+    app.router.routes.extend(event_routes.routes(committer, known, clock, planned))
+    app.router.routes.extend(browser.routes(committer, known, clock, planned, settings.base_url))
     app.router.routes.extend(delivery_routes.routes(committer, pool, settings, adapters))
     app.include_router(page.router)
     app.include_router(health.router)
     app.include_router(webhooks.router)
     for part in KEYED:
         app.include_router(part.router, dependencies=[Depends(require_key)])
-    _describe(app, {**event_routes.OPENAPI_PATHS, **delivery_routes.OPENAPI_PATHS}, event_routes.OPENAPI_SECURITY)
+    _describe(app, {**openapi.PATHS_DESCRIBED, **delivery_routes.OPENAPI_PATHS}, openapi.SECURITY)
     return app
 
 

@@ -1,9 +1,6 @@
-"""The tracking API over HTTP: raw routes on the hot path, with their part of the OpenAPI document beside them."""
+"""The tracking API over HTTP: raw routes on the hot path. `openapi.py` describes them."""
 
-import base64
-import binascii
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
@@ -12,19 +9,27 @@ from starlette.routing import Route
 
 from onevoice.events import tracking
 from onevoice.events.committer import Committer
+from onevoice.events.cors import cors, preflight
 from onevoice.events.plans import Plans
-from onevoice.events.sources import Source, Sources
+from onevoice.events.sources import Sources
 from onevoice.events.vocabulary import CALL_TYPES
+from onevoice.events.write_keys import basic, in_query, source_of
 from onevoice.kernel.clock import Clock
-from onevoice.kernel.errors import InvalidInput, OneVoiceError, Unauthorized
+from onevoice.kernel.errors import InvalidInput, OneVoiceError
 
-CORS = {
-    "access-control-allow-origin": "*",
-    "access-control-allow-methods": "POST, OPTIONS",
-    "access-control-allow-headers": "authorization, content-type, content-encoding",
-    "access-control-max-age": "86400",
-    "vary": "access-control-request-headers",
+PATHS: dict[str, str | None] = {
+    **{f"/v1/{name}": name for name in CALL_TYPES},
+    **{f"/v1/{name[0]}": name for name in CALL_TYPES},
+    "/v1/merge": "merge",
+    "/v1/batch": None,
+    "/v1/b": None,
+    "/v1/import": None,
+    "/beacon/v1/batch": None,
 }
+"""Where clients post, with the type of call a path implies; None: a batch, whose calls say theirs.
+
+Letters are analytics.js' (`/v1/t`), `merge`, `import` and the beacon RudderStack's.
+"""
 
 MAX_RAW = 4 * 1024 * 1024
 """Bytes read from a socket before the request is refused, packed or not."""
@@ -35,28 +40,27 @@ def routes(committer: Committer, sources: Sources, clock: Clock, plans: Plans) -
 
     def endpoint(call_type: str | None) -> Callable[[Request], Awaitable[Response]]:
         async def taken(request: Request) -> Response:
+            origin = request.headers.get("origin", "")
             if request.method == "OPTIONS":
-                asked = request.headers.get("access-control-request-headers", CORS["access-control-allow-headers"])
-                return Response(status_code=204, headers={**CORS, "access-control-allow-headers": asked})
+                asked = request.headers.get("access-control-request-headers", "")
+                return Response(status_code=204, headers=preflight(origin, "POST, OPTIONS", asked))
             try:
                 received_at = clock.now()
                 told = tracking.read(tracking.unpacked(await _body(request)), call_type)
-                source = await _source(request, told.write_key, sources)
+                key = basic(request.headers.get("authorization", "")) or told.write_key or in_query(request.url.query)
+                source = await source_of(key, sources)
                 intake = tracking.take(told, source.id, received_at, await plans.current())
                 answer = intake.answer(await committer.take(intake.brought))
             except OneVoiceError as error:
-                headers = {**CORS, "retry-after": str(error.retry_after)} if error.retry_after else CORS
+                headers = cors(origin) | ({"retry-after": str(error.retry_after)} if error.retry_after else {})
                 return _json({"code": error.code, "message": error.message}, error.status, headers)
             except ClientDisconnect:
                 return Response(status_code=400)  # nobody hears it
-            return _json(answer, 200, CORS)
+            return _json(answer, 200, cors(origin))
 
         return taken
 
-    return [
-        Route("/v1/batch", endpoint(None), methods=["POST", "OPTIONS"]),
-        *(Route(f"/v1/{name}", endpoint(name), methods=["POST", "OPTIONS"]) for name in CALL_TYPES),
-    ]
+    return [Route(path, endpoint(call_type), methods=["POST", "OPTIONS"]) for path, call_type in PATHS.items()]
 
 
 async def _body(request: Request) -> bytes:
@@ -69,127 +73,5 @@ async def _body(request: Request) -> bytes:
     return b"".join(pieces)
 
 
-async def _source(request: Request, in_body: str | None, sources: Sources) -> Source:
-    """The source of the write key in the Basic authorization (with or without its colon) or in the body."""
-    key = _basic(request.headers.get("authorization", "")) or in_body or ""
-    source = await sources.find(key)
-    if source is None or source.kind == "internal":
-        raise Unauthorized("Unknown write key; send it as the user of Basic authorization, or as `writeKey`")
-    return source
-
-
-def _basic(header: str) -> str:
-    scheme, _, token = header.partition(" ")
-    if scheme.lower() != "basic":
-        return ""
-    try:
-        return base64.b64decode(token, validate=True).decode().split(":")[0]
-    except (binascii.Error, UnicodeDecodeError):
-        return ""
-
-
 def _json(value: object, status: int, headers: dict[str, str]) -> Response:
     return Response(msgspec.json.encode(value), status, headers, "application/json")
-
-
-def _described(summary: str, example: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
-    answer = {
-        "type": "object",
-        "properties": {
-            "success": {"type": "boolean"},
-            "accepted": {"type": "integer"},
-            "deduplicated": {"type": "integer", "description": "Taken before, by messageId; not kept again"},
-            "quarantined": {"type": "integer", "description": "The three numbers are all calls of the request"},
-            "report": {
-                "type": "array",
-                "description": "Calls deduplicated or quarantined, each with its place in the batch and its reason",
-                "items": {
-                    "type": "object",
-                    "properties": {
-                        "index": {"type": "integer"},
-                        "code": {"type": "string", "enum": sorted([*tracking.REASONS, tracking.DUPLICATE])},
-                        "message": {"type": "string"},
-                    },
-                },
-            },
-        },
-        "required": ["success", "accepted", "deduplicated", "quarantined", "report"],
-    }
-    error = {
-        "type": "object",
-        "properties": {"code": {"type": "string"}, "message": {"type": "string"}},
-        "required": ["code", "message"],
-    }
-    refusals = {
-        "400": "Cannot be read, or too large",
-        "401": "Unknown write key",
-        "429": "More than can be taken for now; try again after Retry-After",
-        "503": "Try again after Retry-After",
-    }
-    return {
-        "post": {
-            "tags": ["tracking"],
-            "summary": summary,
-            "security": [{"WriteKey": []}],
-            "requestBody": {
-                "required": True,
-                "content": {"application/json": {"schema": schema, "example": example}},
-            },
-            "responses": {
-                "200": {
-                    "description": "Committed. Calls that could not be taken are in the quarantine, and named",
-                    "content": {"application/json": {"schema": answer}},
-                },
-                **{
-                    code: {"description": text, "content": {"application/json": {"schema": error}}}
-                    for code, text in refusals.items()
-                },
-            },
-        }
-    }
-
-
-_CALL = {
-    "type": "object",
-    "properties": {
-        "messageId": {"type": "string", "maxLength": tracking.MAX_MESSAGE_ID},
-        "userId": {"type": "string"},
-        "anonymousId": {"type": "string"},
-        "timestamp": {"type": "string", "format": "date-time"},
-        "sentAt": {"type": "string", "format": "date-time"},
-        "context": {"type": "object"},
-        "event": {"type": "string"},
-        "name": {"type": "string"},
-        "groupId": {"type": "string"},
-        "previousId": {"type": "string"},
-        "properties": {"type": "object"},
-        "traits": {"type": "object"},
-    },
-}
-_TYPED = {
-    **_CALL,
-    "properties": {**_CALL["properties"], "type": {"enum": list(CALL_TYPES)}},  # type: ignore[dict-item]
-    "required": ["type"],
-}
-_EXAMPLES: dict[str, dict[str, Any]] = {
-    "track": {"userId": "anna", "event": "Product Viewed", "properties": {"product_id": "p1"}},
-    "identify": {"userId": "anna", "anonymousId": "device-1", "traits": {"email": "anna@example.com"}},
-    "page": {"anonymousId": "device-1", "name": "Home"},
-    "screen": {"anonymousId": "device-1", "name": "Home"},
-    "group": {"userId": "anna", "groupId": "club", "traits": {"tier": "gold"}},
-    "alias": {"userId": "anna", "previousId": "anna-old"},
-}
-
-OPENAPI_PATHS: dict[str, Any] = {
-    "/v1/batch": _described(
-        "Take a batch of calls, up to 500 KB",
-        {"batch": [{"type": name, **example} for name, example in _EXAMPLES.items()]},
-        {"type": "object", "properties": {"batch": {"type": "array", "items": _TYPED}}, "required": ["batch"]},
-    ),
-    **{f"/v1/{name}": _described(f"Take a {name} call", example, _CALL) for name, example in _EXAMPLES.items()},
-}
-"""What the raw routes add to the OpenAPI document."""
-
-OPENAPI_SECURITY = {
-    "WriteKey": {"type": "http", "scheme": "basic", "description": "A source's write key as user, no password"}
-}

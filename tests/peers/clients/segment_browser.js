@@ -16,6 +16,7 @@ const launched = {
 
 function serve(request, response) {
   const name = new URL(request.url, 'http://page').pathname;
+  if (name === '/favicon.ico') return response.writeHead(204).end();
   if (name === '/shop') {
     response.setHeader('content-type', 'text/html; charset=utf-8');
     return response.end('<!doctype html><title>Negozio</title><script src="/index.js"></script>');
@@ -65,9 +66,9 @@ async function main() {
   });
   if (process.env.CLOCK_OFF) await page.clock.setSystemTime(Date.now() + Number(process.env.CLOCK_OFF));
   await page.goto(`http://127.0.0.1:${server.address().port}/shop?utm_source=news&utm_campaign=primavera`);
-  const failed = await page.evaluate(play, { host, writeKey, strategy, scene });
+  const failed = await page.evaluate(play, { host, writeKey, strategy, scene }).catch((error) => [String(error)]);
   const until = Date.now() + 20_000; // batches and repetitions go out by the client's own timers
-  while (answered < 9 && Date.now() < until) await new Promise((done) => setTimeout(done, 50));
+  while (answered < 9 && !failed.length && Date.now() < until) await new Promise((done) => setTimeout(done, 50));
   await browser.close();
   server.close();
   console.log(JSON.stringify({ calls: 9, answered, failed, said }));
