@@ -20,7 +20,8 @@ INTERNAL = "internal"
 """The kind of OneVoice itself."""
 
 REFRESH_SECONDS = 1.0
-"""An unknown key makes the cache look again, at most so often."""
+"""An unknown key makes the cache look again, at most so often; and a known one is believed for so long, so that a key
+that was rotated or a source that was disabled takes nothing more soon after."""
 
 
 @dataclass(frozen=True)
@@ -114,13 +115,15 @@ class Sources:
         Raises Unavailable where the database cannot be asked.
         """
         asked_at = time.monotonic()
-        if write_key and write_key not in self._by_key:
-            async with self._reading:
-                if self._read_at < asked_at and write_key not in self._by_key:
-                    await asyncio.sleep(self._read_at + REFRESH_SECONDS - time.monotonic())
-                    began = time.monotonic()
-                    self._by_key = await asyncio.to_thread(self._read)
-                    self._read_at = began
+        known = self._by_key.get(write_key)
+        if not write_key or (known and (asked_at < self._read_at + REFRESH_SECONDS or self._reading.locked())):
+            return known
+        async with self._reading:
+            if self._read_at < asked_at and (known or write_key not in self._by_key):
+                await asyncio.sleep(self._read_at + REFRESH_SECONDS - time.monotonic())
+                began = time.monotonic()
+                self._by_key = await asyncio.to_thread(self._read)
+                self._read_at = began
         return self._by_key.get(write_key)
 
     def _read(self) -> dict[str, Source]:

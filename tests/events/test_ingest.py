@@ -175,6 +175,30 @@ def test_a_source_made_a_moment_ago_is_found_though_others_guess_keys(settings: 
     assert asyncio.run(play()) == [401, 200, 401, 200]
 
 
+def test_a_source_that_is_disabled_or_has_a_new_key_takes_nothing_more_soon_after(
+    settings: Settings, db: Engine, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "REFRESH_SECONDS", 0.1)
+
+    async def play() -> list[int]:
+        async with serving(settings, db) as client:
+
+            async def send(key: str) -> int:
+                await asyncio.sleep(0.11)
+                return (await client.post("/v1/batch", json={"batch": [PAGE], "writeKey": key})).status_code
+
+            statuses = [await send(source.write_key)]
+            with db.begin() as connection:
+                sources.disable(connection, source.name, NOW)
+            statuses.append(await send(source.write_key))
+            with db.begin() as connection:
+                sources.disable(connection, source.name, None)
+                key = sources.rotate_key(connection, source.name).write_key
+            return [*statuses, await send(source.write_key), await send(key)]
+
+    assert asyncio.run(play()) == [200, 404, 401, 200]
+
+
 async def eventually(found: Callable[[], Any]) -> None:
     for _ in range(500):
         if found():
