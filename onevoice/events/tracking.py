@@ -87,9 +87,9 @@ _call = msgspec.json.Decoder(_Checked, strict=False)
 _context = msgspec.json.Decoder(Context, strict=False)
 
 _TYPES = frozenset(CALL_TYPES)
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
-_ESCAPE = re.compile(rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(u[dD][89a-fA-F]..)|.)", re.DOTALL)
-"""An escape in a JSON string; the group catches half a surrogate pair, what is left of a symbol cut in two."""
+_SUSPECT = re.compile(rb"\\u(?:[dD][89a-fA-F]|0000)")
+_ESCAPE = re.compile(rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(u[dD][89a-fA-F]..|u0000)|.)", re.DOTALL)
+"""An escape in a JSON string; the group catches half a surrogate pair, what is left of a symbol cut in two, and NUL."""
 
 
 @dataclass(slots=True)
@@ -148,7 +148,8 @@ def unpacked(body: bytes) -> bytes:
     """The body as JSON should be: unzipped where it is gzip by its first bytes, whatever the headers say, and mended.
 
     Bytes that are no UTF-8 and halves of surrogate pairs, which JavaScript sends where it cut a text within a symbol,
-    become U+FFFD as in browsers (WHATWG's UTF-8 decode and USVString): they are no reason to lose a batch.
+    become U+FFFD as in browsers (WHATWG's UTF-8 decode and USVString): they are no reason to lose a batch. So does NUL,
+    which no text in PostgreSQL can hold.
     Raises InvalidInput where it is too large, or not gzip after all.
     """
     if body[:2] == b"\x1f\x8b":
@@ -164,7 +165,7 @@ def unpacked(body: bytes) -> bytes:
             body.decode()
         except UnicodeDecodeError:
             body = body.decode("utf-8", "replace").encode()
-    if b"\\u" in body and _SURROGATE.search(body):
+    if b"\\u" in body and _SUSPECT.search(body):
         body = _ESCAPE.sub(lambda found: rb"\ufffd" if found[1] else found[0], body)
     return body
 

@@ -208,6 +208,8 @@ def test_a_time_is_read_as_clients_write_it(written: Any) -> None:
     [
         (rb"cut \ud83d", "cut \ufffd"),
         (rb"\udc00 and on", "\ufffd and on"),
+        (rb"nothing \u0000 at all", "nothing \ufffd at all"),
+        (rb"no NUL: \\u0000", "no NUL: \\u0000"),
         (rb"\uD83D\u0041", "\ufffdA"),
         (rb"whole \ud83d\ude00, cut \ud83d", "whole 😀, cut \ufffd"),
         (rb"no symbol: \\ud83d, cut \ud83d", "no symbol: \\ud83d, cut \ufffd"),
