@@ -148,10 +148,10 @@ def test_an_alias_of_an_id_to_itself_does_nothing(shop: Shop) -> None:
     assert rows(shop.engine, "identity_links") == []
 
 
-def test_an_alias_joins_two_ids_and_that_is_proven(shop: Shop) -> None:
+def test_an_alias_joins_two_ids(shop: Shop) -> None:
     batch(shop, {"type": "page", "userId": "old"}, {"type": "alias", "userId": "new", "previousId": "old"})
     (link,) = rows(shop.engine, "identity_links")
-    assert (link["kind"], link["trust"]) == ("alias", "proven")
+    assert link["kind"] == "alias"
     assert len({row["customer_id"] for row in rows(shop.engine, "identifiers")}) == 1
 
 
