@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from onevoice.events import sources
 from tests.api.test_api import Shop, shop, step
 from tests.conftest import NOW
 from tests.peers.serving import rows
@@ -40,6 +41,10 @@ def event(shop: Shop) -> dict[str, Any]:
 
 def identifiers(shop: Shop) -> set[tuple[str, str]]:
     return {(row["namespace"], row["value"]) for row in rows(shop.engine, "identifiers")}
+
+
+def customers(shop: Shop) -> int:
+    return len({row["customer_id"] for row in rows(shop.engine, "identifiers")})
 
 
 def at(**ago: float) -> datetime:
@@ -148,11 +153,16 @@ def test_an_alias_of_an_id_to_itself_does_nothing(shop: Shop) -> None:
     assert rows(shop.engine, "identity_links") == []
 
 
-def test_an_alias_joins_two_ids(shop: Shop) -> None:
-    batch(shop, {"type": "page", "userId": "old"}, {"type": "alias", "userId": "new", "previousId": "old"})
-    (link,) = rows(shop.engine, "identity_links")
-    assert link["kind"] == "alias"
-    assert len({row["customer_id"] for row in rows(shop.engine, "identifiers")}) == 1
+def test_an_alias_joins_two_ids_where_a_server_says_so(shop: Shop) -> None:
+    """A page's write key is public: its alias is kept as a claim, and joins no two user ids."""
+    calls = ({"type": "page", "userId": "old"}, {"type": "alias", "userId": "new", "previousId": "old"})
+    batch(shop, *calls)
+    assert customers(shop) == 2
+    with shop.engine.database.begin() as connection:
+        shop.write_key = sources.ensure(connection, "backend", "server").write_key
+    batch(shop, *calls)
+    assert customers(shop) == 1
+    assert {link["kind"] for link in rows(shop.engine, "identity_links")} == {"alias"}
 
 
 def test_external_ids_name_a_customer(shop: Shop) -> None:

@@ -94,13 +94,13 @@ def rows(engine: Engine, table: str) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def shop(settings: Settings) -> Iterator[Shop]:
-    """An api that serves, with a source of kind web."""
+def shop(settings: Settings, kind: str = "web") -> Iterator[Shop]:
+    """An api that serves, with a source of that kind."""
     port, engine_port = free_ports(2)
     ready = replace(settings, port=port, engine_port=engine_port)
     engine = Engine(ready)
     with engine.database.begin() as connection:
-        write_key = sources.ensure(connection, "shop", "web").write_key
+        write_key = sources.ensure(connection, "shop", kind).write_key
     api = forked(app.run, ready)
     try:
         wait_until_it_answers(f"http://127.0.0.1:{port}/openapi.json")
