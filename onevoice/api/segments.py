@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from onevoice.api.access import Ask, Database
 from onevoice.segments import service
+from onevoice.segments.schema import tree_schema
 
 router = APIRouter(prefix="/v1/segments", tags=["segments"])
 
@@ -42,6 +43,12 @@ def segments(ask: Ask, database: Database) -> list[SegmentRow]:
             SegmentRow(name=s.name, version=s.version, size=sizes.get(s.name, 0), definition=s.document)
             for s in service.all_segments(connection)
         ]
+
+
+@router.get("/schema", summary="The JSON Schema of conditions")
+def schema() -> dict[str, Any]:
+    """What `where` may hold, for an editor."""
+    return tree_schema()
 
 
 @router.get("/{name}", summary="One segment with a sample")

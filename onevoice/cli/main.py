@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import onevoice
-from onevoice.cli import matches, plans, privacy, quarantine, sources
+from onevoice.cli import conditions, lists, matches, plans, privacy, quarantine, sources
 from onevoice.cli.kinds import ExportFormat, ExportKind, ImportKind, Role
 from onevoice.cli.options import AsJson, DataDir
 from onevoice.cli.options import settings as _settings
@@ -36,6 +36,8 @@ app.add_typer(privacy.app, name="privacy")
 app.add_typer(matches.app, name="match")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(plans.app, name="tracking-plan")
+app.add_typer(conditions.app, name="segment")
+app.add_typer(lists.app, name="list")
 
 
 def _version(wanted: bool) -> None:

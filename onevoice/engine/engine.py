@@ -14,6 +14,7 @@ from onevoice.journeys import service as journeys
 from onevoice.journeys.tick import TickReport, tick
 from onevoice.kernel.settings import Settings
 from onevoice.privacy import erasure, retention
+from onevoice.segments import lists
 from onevoice.segments import service as segments
 from onevoice.segments.refresh import Refresher
 from onevoice.warehouse import Warehouse, watermark
@@ -53,6 +54,7 @@ class Engine:
         report.erased = erasure.carry_out(self.warehouse, self.database, TABLES, self.secret, now)
         retention.carry_out(self.warehouse, self.database, now)
         with self.database.connect() as connection:
+            lists.sync(self.warehouse, connection)
             who, live = segments.all_segments(connection), journeys.live(connection)
         try:
             if budget is None:

@@ -55,6 +55,7 @@ DATABASE_IMPERSONAL = {
     "seen_2": "hashes of message ids",
     "seen_generation": "which of the two is in use",
     "segment": "definitions",
+    "segment_list": "names of lists; who is on them is in segment_list_entry",
     "segment_version": "definitions",
     "source": "sources and their keys",
     "suppression": "salted hashes, which must outlive the customer",

@@ -1,6 +1,17 @@
-"""Database tables of the segments' definitions, and of every version there ever was."""
+"""Database tables of the segments' definitions, of every version there ever was, and of lists imported from files."""
 
-from sqlalchemy import Column, DateTime, Integer, PrimaryKeyConstraint, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from onevoice.database import metadata
@@ -24,4 +35,25 @@ segment_version = Table(
     Column("saved_at", DateTime(timezone=True), nullable=False),
     Column("saved_by", Text, nullable=False),  # the API key's name, or `command line`
     PrimaryKeyConstraint("name", "version"),
+)
+
+segment_list = Table(
+    "segment_list",  # what was imported, each time anew: the newest of a name counts, the one before can come back
+    metadata,
+    Column("snapshot", BigInteger, Identity(always=True), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("origin", Text, nullable=False),  # the file's name
+    Column("is_removed", Boolean, nullable=False),
+    Column("saved_at", DateTime(timezone=True), nullable=False),
+    Index("ix_segment_list_name", "name"),
+)
+
+segment_list_entry = Table(
+    "segment_list_entry",
+    metadata,
+    Column("snapshot", BigInteger, nullable=False),
+    Column("identifier_id", BigInteger, nullable=False),
+    Column("namespace", Text, nullable=False),
+    Column("value", Text, nullable=False),
+    PrimaryKeyConstraint("snapshot", "identifier_id"),
 )
