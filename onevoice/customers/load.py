@@ -1,6 +1,7 @@
 """Consent and suppression on their way into the warehouse, for the set-based tick. The ledger is in the database."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 
 import ibis
 import msgspec
@@ -20,10 +21,19 @@ _suppression = msgspec.json.Decoder(SuppressionEntry)
 
 
 def load_consents(
-    warehouse: Warehouse, entries: Sequence[Entry], secret: bytes, revision: int, projected: Sequence[Facts]
+    warehouse: Warehouse,
+    entries: Sequence[Entry],
+    secret: bytes,
+    revision: int,
+    projected: Sequence[Facts],
+    is_erased: Callable[[int, datetime], bool] | None = None,
 ) -> None:
-    """Takes consents in: when each word was last said, per identifier, channel, topic, state and country, stays."""
-    rows = [_consent.decode(entry.payload) for entry in entries]
+    """Takes consents in: when each word was last said, per identifier, channel, topic, state and country, stays.
+
+    What was said before its identifier was erased (`is_erased`) is dropped.
+    """
+    told = [_consent.decode(entry.payload) for entry in entries]
+    rows = [one for one in told if is_erased is None or not is_erased(one.identifier_id, one.occurred_at)]
     if not rows:
         return
     named = {Identifier(row.namespace, row.value): naive(row.occurred_at) for row in rows if row.namespace}

@@ -30,6 +30,7 @@ from onevoice.events.models import source
 from onevoice.events.quarantine import Refused
 from onevoice.journeys import facts as journey_facts
 from onevoice.kernel.log import logger
+from onevoice.privacy import tombstones
 from onevoice.segments import facts as segment_facts
 from onevoice.warehouse import DATA_ERRORS, WATERMARKS, Facts, Warehouse, set_watermark, watermark
 
@@ -72,6 +73,7 @@ def load(
     with database.connect() as connection:
         rows = inbox.read(connection, mark, limit)
         kinds, ids = _sources(connection)
+        is_erased = tombstones.test(connection, secret)
     if not rows:
         return 0
     rules = identifiers.rules(identity or {}, ids)
@@ -79,7 +81,7 @@ def load(
     mark = rows[-1][:2]
 
     def taking(entries: Sequence[Entry]) -> None:
-        take(warehouse, entries, kinds, secret, revision, rules)
+        take(warehouse, entries, kinds, secret, revision, rules, is_erased)
 
     try:
         with warehouse.transaction():
@@ -155,15 +157,16 @@ def take(
     secret: bytes,
     revision: int,
     rules: Rules = RULES,
+    is_erased: events.IsErased | None = None,
 ) -> None:
     """Hands each kind of entry to its domain; to be called within a warehouse transaction."""
     by_kind: dict[Kind, list[Entry]] = {kind: [] for kind in Kind}
     for entry in entries:
         by_kind[entry.kind].append(entry)
     catalog.load(warehouse, by_kind[Kind.PRODUCT])
-    events.load(warehouse, by_kind[Kind.EVENT], source_kinds, secret, revision, PROJECTED, rules)
+    events.load(warehouse, by_kind[Kind.EVENT], source_kinds, secret, revision, PROJECTED, rules, is_erased)
     decisions.load(warehouse, by_kind[Kind.IDENTITY], secret, revision, PROJECTED, rules)
-    customers.load_consents(warehouse, by_kind[Kind.CONSENT], secret, revision, PROJECTED)
+    customers.load_consents(warehouse, by_kind[Kind.CONSENT], secret, revision, PROJECTED, is_erased)
     customers.load_policies(warehouse, by_kind[Kind.CONSENT_POLICY])
     customers.load_suppressions(warehouse, by_kind[Kind.SUPPRESSION])
     delivery.load(warehouse, by_kind[Kind.MESSAGE])

@@ -4,7 +4,7 @@ Works on a batch as columns. What it writes it writes in the caller's transactio
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -44,6 +44,10 @@ Row = tuple[object, ...]
 """A row in the order of its table's columns."""
 
 
+IsErased = Callable[[int, datetime], bool]
+"""Whether an identifier was erased at or after an instant."""
+
+
 @dataclass(slots=True)
 class Batch:
     """A batch in the making: plain rows per table, and the identifiers and links seen."""
@@ -54,6 +58,7 @@ class Batch:
     events: list[Row] = field(default_factory=list)
     traits: list[Row] = field(default_factory=list)
     sales: list[commerce.Told] = field(default_factory=list)
+    is_erased: IsErased | None = None
 
 
 def load(
@@ -64,9 +69,10 @@ def load(
     revision: int,
     projected: Sequence[Facts],
     rules: Rules = RULES,
+    is_erased: IsErased | None = None,
 ) -> None:
     """Takes events in. `source_kinds` tells each source's kind, `projected` the tables that follow identity."""
-    batch = Batch()
+    batch = Batch(is_erased=is_erased)
     for entry in _first_of_each(entries):
         _take(batch, *entry, source_kinds, rules)
     customers, moved = identity.resolve(warehouse, batch.seen, batch.links, revision, projected, rules)
@@ -103,6 +109,8 @@ def _take(
     is_commerce = event.type == "track" and call.event in commerce.EVENTS
     card = commerce.loyalty_card(bytes(_given(call.properties) or _empty)) if is_commerce else ""
     identifiers = _identifiers(batch, event_id, entry, at, call, context, card, rules)
+    if batch.is_erased is not None and any(batch.is_erased(one.id, event.occurred_at) for one in identifiers):
+        return  # an old fact come again must not bring back who was erased
     primary = identifiers[0]
     for one in identifiers:
         batch.seen[one] = min(at, batch.seen.get(one, at))

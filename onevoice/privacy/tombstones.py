@@ -3,7 +3,7 @@
 Whoever comes back after the erasure is a new customer: only what happened before it is dropped.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from hashlib import blake2b
 
@@ -31,6 +31,14 @@ def lay(connection: Connection, secret: bytes, identifiers: Iterable[int], at: d
         )
 
 
-def read(connection: Connection) -> dict[bytes, datetime]:
-    """All of them."""
-    return {bytes(row.identifier_hash): row.erased_at for row in connection.execute(select(table))}
+def test(connection: Connection, secret: bytes) -> Callable[[int, datetime], bool] | None:
+    """Tells whether an identifier was erased at or after an instant; None where nobody ever was."""
+    erased = {bytes(row.identifier_hash): row.erased_at for row in connection.execute(select(table))}
+    if not erased:
+        return None
+
+    def is_erased(identifier_id: int, at: datetime) -> bool:
+        gone_at = erased.get(identifier_hash(secret, identifier_id))
+        return gone_at is not None and at <= gone_at
+
+    return is_erased

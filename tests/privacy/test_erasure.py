@@ -3,6 +3,7 @@
 import json
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from io import BytesIO
 from typing import Any
@@ -23,6 +24,7 @@ from onevoice.delivery.models import message
 from onevoice.engine.engine import Engine
 from onevoice.engine.load import TABLES
 from onevoice.events import quarantine, sources
+from onevoice.events.facts import EVENTS
 from onevoice.events.quarantine import Refused
 from onevoice.journeys import service as journeys
 from onevoice.kernel.errors import NotFound
@@ -32,6 +34,7 @@ from onevoice.segments import service as segments
 from tests.conftest import NOW, entries_in
 from tests.delivery.sending import TEMPLATES
 
+LATER = NOW + timedelta(days=3)
 SEGMENT = {"kind": "segment", "name": "everybody", "where": {"trait": {"name": "email", "exists": True}}}
 JOURNEY = {
     "kind": "journey",
@@ -192,6 +195,33 @@ def test_an_erasure_cut_off_after_any_step_is_finished_and_reports_the_same(
         told = erasure.get(connection, number)
     assert told["state"] == "completed" and told["report"]["left"] == 0
     assert {row["table"]: row["found"] for row in told["report"]["tables"]}["events"] == 3
+
+
+def test_old_facts_that_come_again_do_not_bring_them_back_and_new_ones_are_a_new_customer(
+    engine: Engine, db: Database
+) -> None:
+    erase(engine, db, ids(engine, "anna"))
+    source = 1
+    old = [told(source, "anna", 90 + n, event="Product Viewed") for n in range(3)]
+    new = told(source, "anna", 99, event="Came Back")
+    new = replace(
+        new, payload=new.payload.replace((NOW - timedelta(days=1)).isoformat().encode(), LATER.isoformat().encode())
+    )
+    with db.begin() as connection:
+        inbox.append(connection, old)
+        consent.record(connection, [granted(Identifier("user_id", "anna"))], NOW)
+    entries_in(db)
+    engine.step(LATER)
+    events, identifiers = engine.warehouse.table(EVENTS), engine.warehouse.table(IDENTIFIERS)
+    anna = identifiers.filter(identifiers.value == "anna")
+    assert engine.warehouse.count(anna) == 0
+
+    with db.begin() as connection:
+        inbox.append(connection, [new])
+    entries_in(db)
+    engine.step(LATER)
+    assert engine.warehouse.count(anna) == 1
+    assert [row["name"] for row in engine.warehouse.rows(events.semi_join(anna, "customer_id"))] == ["Came Back"]
 
 
 def test_a_customer_who_is_not_known_cannot_be_erased(engine: Engine, db: Database) -> None:
