@@ -82,6 +82,18 @@ def resolve(
     return customers, changed
 
 
+def regroup(
+    warehouse: Warehouse, ids: Sequence[int], revision: int, projected: Sequence[Facts], rules: Rules = RULES
+) -> set[int]:
+    """Groups anew the identifiers `ids` and all they are linked to, after links of theirs were removed.
+
+    Returns the customers that changed. To be called within the transaction that removes.
+    """
+    if not ids:
+        return set()
+    return _regroup(warehouse, pa.table({"identifier_id": pa.array(ids, pa.int64())}), revision, projected, rules)
+
+
 # -- taking in
 
 

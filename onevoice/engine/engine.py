@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from onevoice import database, warehouse
+from onevoice.customers.identifiers import Rules
 from onevoice.customers.publish import publish
-from onevoice.engine.load import TABLES, load
+from onevoice.engine.load import PROJECTED, TABLES, identity_rules, load
 from onevoice.journeys import handoff
 from onevoice.journeys import service as journeys
 from onevoice.journeys.tick import TickReport, tick
@@ -51,7 +52,9 @@ class Engine:
         while taken := load(self.warehouse, self.database, self.secret, identity=self.settings.identity):
             report.loaded += taken
         publish(self.warehouse, self.database, watermark(self.warehouse, "revision")[0])
-        report.erased = erasure.carry_out(self.warehouse, self.database, TABLES, self.secret, now)
+        report.erased = erasure.carry_out(
+            self.warehouse, self.database, TABLES, PROJECTED, self.secret, now, self._rules()
+        )
         retention.carry_out(self.warehouse, self.database, now)
         with self.database.connect() as connection:
             lists.sync(self.warehouse, connection)
@@ -72,6 +75,10 @@ class Engine:
         with self.database.begin() as connection:
             report.handed_off = handoff.hand_off(self.warehouse, connection, now)
         return report
+
+    def _rules(self) -> Rules:
+        with self.database.connect() as connection:
+            return identity_rules(connection, self.settings.identity)
 
     def close(self) -> None:
         """Gives the warehouse's file free for another process."""

@@ -172,6 +172,11 @@ def take(
     delivery.load(warehouse, by_kind[Kind.MESSAGE])
 
 
+def identity_rules(connection: Connection, identity: Mapping[str, Any] | None) -> Rules:
+    """The rules of identity with what the settings override of them."""
+    return identifiers.rules(identity or {}, _sources(connection)[1])
+
+
 def _sources(connection: Connection) -> tuple[dict[int, str], dict[str, int]]:
     """Each source's kind, and its id by name."""
     rows = connection.execute(select(source.c.id, source.c.kind, source.c.name)).all()

@@ -12,13 +12,15 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import Connection, Engine, Row, select
 
-from onevoice.customers.facts import ADDRESSES, IDENTIFIERS
+from onevoice.customers import identity, profiles
+from onevoice.customers.facts import ADDRESSES, IDENTIFIERS, IDENTITY_LINKS
+from onevoice.customers.identifiers import RULES, Rules
 from onevoice.customers.models import identifier
 from onevoice.kernel.errors import NotFound
 from onevoice.privacy import stores, tombstones
 from onevoice.privacy.models import privacy_request as table
 from onevoice.privacy.stores import Person
-from onevoice.warehouse import Facts, Warehouse
+from onevoice.warehouse import Facts, Warehouse, set_watermark, watermark
 
 NOT_LOOKED_AT = (
     "backups and copies of the data directory",
@@ -62,8 +64,19 @@ def listed(connection: Connection, limit: int = 100) -> list[dict[str, Any]]:
     return [_plain(row) for row in connection.execute(select(table).order_by(table.c.requested_at.desc()).limit(limit))]
 
 
-def carry_out(warehouse: Warehouse, database: Engine, tables: Sequence[Facts], secret: bytes, now: datetime) -> int:
-    """Does what is asked for and not done; returns how many requests were completed. `tables` are the warehouse's."""
+def carry_out(
+    warehouse: Warehouse,
+    database: Engine,
+    tables: Sequence[Facts],
+    projected: Sequence[Facts],
+    secret: bytes,
+    now: datetime,
+    rules: Rules = RULES,
+) -> int:
+    """Does what is asked for and not done; returns how many requests were completed.
+
+    `tables` are the warehouse's, `projected` those that follow identity, `rules` the identity's.
+    """
     with database.connect() as connection:
         open_ones = connection.execute(
             select(table).where(table.c.kind == "erasure", table.c.state != "completed").order_by(table.c.requested_at)
@@ -72,7 +85,13 @@ def carry_out(warehouse: Warehouse, database: Engine, tables: Sequence[Facts], s
     for row in open_ones:
         person, found = _begun(warehouse, database, personal, row)
         with warehouse.transaction():
+            around = _linked(warehouse, person)
             stores.remove(warehouse, personal, person)
+            # A shared device may have fewer users now than its limit; and nobody's group is named by one who is gone.
+            revision = watermark(warehouse, "revision")[0] + 1
+            changed = identity.regroup(warehouse, around, revision, projected, rules)
+            profiles.rebuild(warehouse, changed, secret)
+            set_watermark(warehouse, "revision", revision, 0)
         _complete(warehouse, database, personal, row, person, found, secret, now)
     return len(open_ones)
 
@@ -97,6 +116,18 @@ def _begun(
             .values(state="running", identifier_ids=list(person.identifiers), report=begun)
         )
     return person, found
+
+
+def _linked(warehouse: Warehouse, person: Person) -> list[int]:
+    """Other people's identifiers to which the person's are linked, though a limit keeps them apart."""
+    identifiers, links = warehouse.table(IDENTIFIERS), warehouse.table(IDENTITY_LINKS)
+    mine = identifiers.identifier_id.isin(person.identifiers)
+    clusters = identifiers.filter(mine).select("cluster_id").distinct()
+    others = identifiers.filter(~mine).semi_join(clusters, "cluster_id").select("identifier_id")
+    ends = links.filter(links.left_id.isin(person.identifiers)).select(identifier_id=links.right_id)
+    starts = links.filter(links.right_id.isin(person.identifiers)).select(identifier_id=links.left_id)
+    found = {row["identifier_id"] for row in warehouse.rows(others.union(ends, starts, distinct=True))}
+    return sorted(found - set(person.identifiers))
 
 
 def _counted(

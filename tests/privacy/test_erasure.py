@@ -224,6 +224,19 @@ def test_old_facts_that_come_again_do_not_bring_them_back_and_new_ones_are_a_new
     assert [row["name"] for row in engine.warehouse.rows(events.semi_join(anna, "customer_id"))] == ["Came Back"]
 
 
+def test_a_device_of_two_belongs_to_the_other_once_one_of_them_is_erased(engine: Engine, db: Database) -> None:
+    with db.begin() as connection:
+        inbox.append(connection, [told(1, name, 50, anonymousId="tablet", traits={}) for name in ("anna", "bob")])
+    entries_in(db)
+    engine.step(NOW)
+    assert ids(engine, "tablet") not in (ids(engine, "anna"), ids(engine, "bob"))
+
+    erase(engine, db, ids(engine, "anna"))
+
+    assert ids(engine, "tablet") == ids(engine, "bob")
+    assert str(Identifier("user_id", "anna").id) not in json.dumps(everything(engine, db))
+
+
 def test_a_customer_who_is_not_known_cannot_be_erased(engine: Engine, db: Database) -> None:
     with db.begin() as connection, pytest.raises(NotFound):
         erasure.request(connection, 4711, "anna", "", NOW)
