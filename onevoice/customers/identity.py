@@ -91,6 +91,7 @@ def regroup(
     """
     if not ids:
         return set()
+    _take_seen(warehouse, warehouse.stage("seen_identifiers", _seen_table({})), revision)  # nobody new
     return _regroup(warehouse, pa.table({"identifier_id": pa.array(ids, pa.int64())}), revision, projected, rules)
 
 
