@@ -145,6 +145,50 @@ CASES = {
         {"segment": {"name": "loyal"}},
         "SELECT customer_id FROM segment_members WHERE segment = 'loyal'",
     ),
+    "aggregate": (
+        {"aggregate": {"of": "orders", "function": "max", "property": "revenue", "at_least": 90}},
+        "SELECT customer_id FROM orders WHERE status = 'placed' AND ordered_at <= TIMESTAMP '2026-03-01' "
+        "GROUP BY customer_id HAVING max(revenue) >= 90",
+    ),
+    "percentile": (
+        {"aggregate": {"of": "orders", "function": "sum", "property": "revenue", "top_percent": 10}},
+        "WITH spent AS (SELECT customer_id, sum(revenue) AS total FROM orders WHERE status = 'placed' "
+        "AND ordered_at <= TIMESTAMP '2026-03-01' GROUP BY customer_id) SELECT customer_id FROM spent "
+        "WHERE total >= (SELECT quantile_disc(total, -0.1) FROM spent)",
+    ),
+    "rfm": (
+        {"rfm": {"group": "champions"}},
+        "WITH facts AS (SELECT customer_id, epoch(max(ordered_at)) AS r, count(*) AS f FROM orders "
+        "WHERE status = 'placed' AND ordered_at <= TIMESTAMP '2026-03-01' GROUP BY customer_id), "
+        "edges AS (SELECT quantile_disc(r, 0.8) AS r4, quantile_disc(f, 0.6) AS f3 FROM facts) "
+        "SELECT customer_id FROM facts, edges WHERE r > r4 AND f > f3",
+    ),
+    "last": (
+        {"last": {"event": "Product Viewed", "before": "60 days"}},
+        "SELECT customer_id FROM events WHERE name = 'Product Viewed' AND occurred_at <= TIMESTAMP '2026-03-01' "
+        "GROUP BY customer_id HAVING max(occurred_at) <= TIMESTAMP '2025-12-31'",
+    ),
+    "sequence": (
+        {
+            "sequence": {
+                "within": "90 days",
+                "steps": [
+                    {"of": "lines", "where": {"category": "Category 7"}},
+                    {"of": "lines", "where": {"category": "Category 8"}, "absent": True, "within": "30 days"},
+                ],
+            }
+        },
+        "WITH bought AS (SELECT customer_id, ordered_at, category FROM order_lines JOIN products USING (product_id) "
+        "WHERE category IN ('Category 7', 'Category 8') AND ordered_at <= TIMESTAMP '2026-03-01' "
+        "AND ordered_at > TIMESTAMP '2025-12-01') SELECT DISTINCT customer_id FROM bought a "
+        "WHERE category = 'Category 7' AND ordered_at <= TIMESTAMP '2026-01-30' AND NOT EXISTS (SELECT 1 FROM bought b "
+        "WHERE b.category = 'Category 8' AND b.customer_id = a.customer_id AND b.ordered_at > a.ordered_at "
+        "AND b.ordered_at <= a.ordered_at + INTERVAL 30 DAY)",
+    ),
+    "share": (
+        {"share": {"salt": "spring", "percent": 50}},
+        "SELECT customer_id FROM profiles WHERE md5('spring:' || customer_id) < '8'",
+    ),
     "tree": (
         {
             "all": [

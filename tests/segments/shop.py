@@ -2,14 +2,14 @@
 
 import json
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
-from onevoice.catalog.facts import COUPON_EVENTS, ORDER_LINES, ORDERS, PRODUCTS
+from onevoice.catalog.facts import CART_LINES, CARTS, COUPON_EVENTS, ORDER_LINES, ORDERS, PRODUCTS
 from onevoice.customers.facts import ADDRESSES, CONSENTS, IDENTIFIERS, PROFILES, SUPPRESSIONS, TRAITS
 from onevoice.delivery.facts import MESSAGE_EVENTS, MESSAGES
 from onevoice.events.facts import EVENTS
@@ -42,6 +42,8 @@ class Shop:
     news: list[Row]
     coupons: list[Row]
     identifiers: list[Row]
+    carts: list[Row]
+    cart_lines: list[Row]
 
 
 def make(seed: int = 7) -> Shop:
@@ -51,7 +53,7 @@ def make(seed: int = 7) -> Shop:
     def moment() -> datetime:
         return TODAY - timedelta(days=dice.randrange(-5, 300), hours=dice.randrange(24))
 
-    shop = Shop([], [], [], [], [], [], [], [], [], [], [], [], [])
+    shop = Shop(*([] for _ in fields(Shop)))
     for number in range(12):
         category = CATEGORIES[number % 4]
         shop.products.append(
@@ -159,6 +161,7 @@ def make(seed: int = 7) -> Shop:
                 | {"topic": "offers", "state": state, "occurred_at": at, "country": None}
             )
     _furnish(random.Random(seed + 1), shop)
+    _fill_carts(random.Random(seed + 2), shop)
     return shop
 
 
@@ -214,6 +217,28 @@ def _furnish(dice: random.Random, shop: Shop) -> None:
             )
 
 
+def _fill_carts(dice: random.Random, shop: Shop) -> None:
+    """Carts of the last days, some empty, some bought by a device that said so."""
+    for customer in CUSTOMERS:
+        for number in range(dice.randrange(3)):
+            cart = {"cart_id": f"c{number}-{customer}", "source_id": 1, "customer_id": customer}
+            cart |= {"identifier_id": customer, "updated_at": TODAY - timedelta(minutes=dice.randrange(-60, 6000))}
+            products = dice.sample([f"p{n}" for n in range(13)], dice.randrange(4))
+            shop.cart_lines += [
+                {**cart, "product_id": one, "quantity": 1.0, "value": Decimal(10 + index)}
+                for index, one in enumerate(products)
+            ]
+            shop.carts.append(
+                {
+                    **cart,
+                    "channel": "web",
+                    "items": float(len(products)),
+                    "state": dice.choice(["open", "open", "converted"]),
+                }
+                | {"value": sum((Decimal(10 + index) for index in range(len(products))), Decimal(0))}
+            )
+
+
 def _give_traits(dice: random.Random, traits: list[Row], customer: int) -> None:
     """Traits of one or two identifiers of the customer; null takes one back, and some come at the same instant."""
     choices: dict[str, list[Any]] = {
@@ -248,6 +273,8 @@ def fill(warehouse: Warehouse, shop: Shop) -> None:
         (MESSAGE_EVENTS, shop.news),
         (COUPON_EVENTS, shop.coupons),
         (IDENTIFIERS, shop.identifiers),
+        (CARTS, shop.carts),
+        (CART_LINES, shop.cart_lines),
     ]
     for facts, rows in tables:
         warehouse.append(facts, facts.arrow({name: [row.get(name) for row in rows] for name in facts.columns}))

@@ -134,6 +134,23 @@ def coupons(test: Callable[[Row], bool] = lambda row: True) -> Rows:
     return past(SHOP.coupons, "occurred_at", test)
 
 
+def carts(state: str, hours: float, test: Callable[[Row], bool] = lambda cart: True) -> set[int]:
+    """Who has such a cart; bought is also what an order online that was not cancelled came after."""
+    online = past(SHOP.orders, "ordered_at", lambda row: row["channel"] != "offline" and row["status"] != "cancelled")
+    found = set()
+    for cart in (cart for mine in past(SHOP.carts, "updated_at").values() for cart in mine):
+        bought = any(row["ordered_at"] >= cart["updated_at"] for row in online.get(cart["customer_id"], []))
+        alone = cart["items"] > 0 and TODAY - cart["updated_at"] >= timedelta(hours=hours)
+        now = "converted" if bought or cart["state"] == "converted" else "abandoned" if alone else "open"
+        if now == state and test(cart):
+            found.add(cart["customer_id"])
+    return found
+
+
+def in_cart(cart: Row, category: str) -> bool:
+    return any(product(row, "category") == category for row in SHOP.cart_lines if row["cart_id"] == cart["cart_id"])
+
+
 CASES: list[tuple[dict[str, Any], set[int]]] = [
     # Windows and properties.
     (
@@ -328,7 +345,20 @@ CASES: list[tuple[dict[str, Any], set[int]]] = [
             lambda mine: revenue([row for row in mine if product(row, "brand") == "Acme"]) >= 0.4 * revenue(mine),
         ),
     ),
-    # Coupons and loyalty.
+    # Carts, coupons and loyalty.
+    ({"cart": {"state": "open"}}, carts("open", 1)),
+    (
+        {"cart": {"state": "converted", "within": "3 days"}},
+        carts("converted", 1, lambda cart: days_ago(cart, "updated_at") < 3),
+    ),
+    (
+        {"cart": {"state": "abandoned", "abandoned_after": "12 hours", "at_least": 11}},
+        carts("abandoned", 12, lambda cart: cart["value"] >= 11),
+    ),
+    (
+        {"cart": {"state": "abandoned", "contains": {"category": "Wine"}}},
+        carts("abandoned", 1, lambda cart: in_cart(cart, "Wine")),
+    ),
     ({"coupon": {"state": "redeemed"}}, set(coupons(lambda row: row["action"] == "redeemed"))),
     (
         {"coupon": {"state": "applied", "coupon": "SPRING", "within": "20 days"}},
@@ -397,7 +427,7 @@ trees = some.recursive(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(tree=trees)
 def test_a_tree_is_the_algebra_of_its_leaves(shop: Warehouse, tree: tuple[dict[str, Any], frozenset[int]]) -> None:
     document, expected = tree
@@ -518,6 +548,10 @@ def test_a_condition_says_what_it_reads() -> None:
         ({"rfm": {}}, r"where\.rfm: give at least one of group, recency"),
         ({"rfm": {"recency": 6}}, r"rfm\.recency: expected scores from 1 to 5; got 6"),
         ({"rfm": {"group": "vip"}}, r"where\.rfm: Invalid enum value 'vip'"),
+        (
+            {"cart": {"state": "open", "contains": {"colour": "red"}}},
+            r"cart\.contains: a cart's lines have no 'colour'",
+        ),
         ({"coupon": {"state": "redeemed", "at_least": 0}}, r"coupon\.at_least: expected 1 or more"),
         ({"loyalty": {}}, "give exactly one of member, tier"),
         ({"country": {"one_of": ["Italy"]}}, "expected two-letter codes like IT; got 'Italy'"),

@@ -3,6 +3,7 @@
 from onevoice.segments.conditions.affinity import AFFINITY_KINDS
 from onevoice.segments.conditions.aggregate import AGGREGATE
 from onevoice.segments.conditions.anniversary import ANNIVERSARY
+from onevoice.segments.conditions.carts import CART
 from onevoice.segments.conditions.channels import CHANNEL_KINDS
 from onevoice.segments.conditions.coupons import COUPON_KINDS
 from onevoice.segments.conditions.events import EVENT
@@ -24,6 +25,7 @@ KINDS: tuple[AnyKind, ...] = (
     ORDERS_KIND,
     RFM,
     *AFFINITY_KINDS,
+    CART,
     *COUPON_KINDS,
     *CHANNEL_KINDS,
     *PLACE_KINDS,
