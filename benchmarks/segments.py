@@ -238,5 +238,5 @@ def run(size: int) -> list[Result]:
 def _timed(store: Warehouse, query: str) -> tuple[float, int]:
     """Milliseconds it took, and how many customers were found."""
     began = time.perf_counter()
-    (count,) = store.backend.con.execute(f"SELECT count(*) FROM ({query})").fetchone()
+    ((count,),) = store.backend.con.execute(f"SELECT count(*) FROM ({query})").fetchall()
     return 1000 * (time.perf_counter() - began), count
