@@ -32,15 +32,15 @@ def _measured(asked: Category, scope: Scope) -> Measured:
         of_it = rows.semi_join(products.filter(products.group == asked.name), "product_id")
         counted = of_it.group_by("customer_id").aggregate(lines=of_it.count())
         return Measured(counted, counted.lines >= asked.at_least)
-    # What the catalogue does not know was bought all the same: it counts in the whole, in no group.
-    bought = rows.left_join(products, "product_id")
     if asked.measure == "share":
+        # What the catalogue does not know was bought all the same: it counts in the whole, in no group.
+        bought = rows.left_join(products, "product_id")
         spent = bought.group_by("customer_id").aggregate(
             inside=bought.revenue.sum(where=bought.group == asked.name).cast("float64"),
             total=bought.revenue.sum().cast("float64"),
         )
         return Measured(spent, (spent.total > 0) & (spent.inside >= spent.total * asked.at_least))
-    known = bought.filter(bought.group.notnull())
+    known = rows.join(products.filter(products.group.notnull()), "product_id")
     spent = known.group_by("customer_id", "group").aggregate(lines=known.count(), revenue=known.revenue.sum())
     first = spent.mutate(
         rank=ibis.row_number().over(
