@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 import onevoice
 from onevoice import database
 from onevoice.api import (
+    consents,
     customers,
     health,
     journeys,
@@ -31,6 +32,7 @@ from onevoice.api import (
 )
 from onevoice.api.access import require_key
 from onevoice.channels import adapter
+from onevoice.delivery import consent_routes
 from onevoice.delivery import routes as delivery_routes
 from onevoice.engine.client import EngineClient
 from onevoice.events import browser, openapi
@@ -45,7 +47,7 @@ from onevoice.kernel.settings import Settings
 log = logger("api")
 
 
-KEYED = (customers, segments, journeys, kpis, sources, plans, quarantine, matches, privacy)
+KEYED = (consents, customers, segments, journeys, kpis, sources, plans, quarantine, matches, privacy)
 """What wants an API key."""
 
 
@@ -84,6 +86,7 @@ def application(settings: Settings) -> FastAPI:
     app.router.routes.extend(event_routes.routes(committer, known, clock, planned))
     app.router.routes.extend(browser.routes(committer, known, clock, planned, settings.base_url))
     app.router.routes.extend(delivery_routes.routes(committer, pool, settings, adapters))
+    app.router.routes.extend(consent_routes.routes(pool, settings))
     app.include_router(page.router)
     app.include_router(health.router)
     app.include_router(webhooks.router)

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from onevoice import database
 from onevoice.content import templates
+from onevoice.customers.consent import policies, topics
 from onevoice.events import plans
 from onevoice.journeys import service as journeys
 from onevoice.kernel.clock import Clock
@@ -21,7 +22,7 @@ from onevoice.kernel.settings import Settings
 from onevoice.privacy import retention
 from onevoice.segments import service as segments
 
-ORDER = ("tracking_plan", "retention", "segment", "template", "journey")
+ORDER = ("tracking_plan", "retention", "consent_policy", "topic", "segment", "template", "journey")
 """A journey may name a segment and a template of the same folder, so those go first."""
 
 
@@ -58,6 +59,10 @@ def apply(connection: Connection, folder: Path, clock: Clock) -> list[dict[str, 
                 version, changed = plans.save(connection, document, now)
             elif document["kind"] == "retention":
                 version, changed = retention.save(connection, document, now)
+            elif document["kind"] == "consent_policy":
+                version, changed = policies.save(connection, document, now)
+            elif document["kind"] == "topic":
+                version, changed = topics.save(connection, document, now)
             elif document["kind"] == "template":
                 version, changed = templates.save(connection, document, now, file.parent)
             else:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import onevoice
-from onevoice.cli import conditions, lists, matches, plans, privacy, quarantine, sources
+from onevoice.cli import conditions, consent, lists, matches, plans, privacy, quarantine, sources, suppress
 from onevoice.cli.kinds import ExportFormat, ExportKind, ImportKind, Role
 from onevoice.cli.options import AsJson, DataDir
 from onevoice.cli.options import settings as _settings
@@ -32,6 +32,8 @@ app = typer.Typer(
 )
 
 app.add_typer(sources.app, name="source")
+app.add_typer(consent.app, name="consent")
+app.add_typer(suppress.app, name="suppress")
 app.add_typer(privacy.app, name="privacy")
 app.add_typer(matches.app, name="match")
 app.add_typer(quarantine.app, name="quarantine")

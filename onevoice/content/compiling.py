@@ -21,6 +21,15 @@ UNSUBSCRIBE = "unsubscribe_url"
 OPEN_PIXEL = "open_pixel_url"
 """The variable that holds the address of the picture whose request shows that an e-mail was opened."""
 
+PREFERENCES = "preferences_url"
+"""The variable that holds the address of the page on which the reader chooses what to get."""
+
+CONFIRM = "confirm_url"
+"""The variable of a double opt-in's message: the link that confirms."""
+
+UNTRACKED = (UNSUBSCRIBE, PREFERENCES, CONFIRM)
+"""Links that lead to us and tell no interest in anything; they stay as they are."""
+
 HTML_FIELDS = frozenset(("html",))
 """The fields in which what Liquid puts out is escaped."""
 
@@ -115,7 +124,11 @@ _HREF = re.compile(r'(<(?:a|area)\b[^>]*?\shref=")([^"]*)(")')
 def _mark_href(found: re.Match[str], put_back: Callable[[str], str]) -> str:
     before, address, after = found.groups()
     written = put_back(address)
-    if UNSUBSCRIBE in written or "| track" in written or not written.startswith(("http://", "https://", "{{", "{%")):
+    if (
+        any(name in written for name in UNTRACKED)
+        or "| track" in written
+        or not written.startswith(("http://", "https://", "{{", "{%"))
+    ):
         return found[0]
     return f"{before}{{% link %}}{address}{{% endlink %}}{after}"
 
@@ -172,4 +185,6 @@ def _mark_addresses(text: str) -> str:
 
 
 def _whole_link(link: str) -> str:
-    return f"{{% link %}}{link}{{% endlink %}}" if link and UNSUBSCRIBE not in link and "| track" not in link else link
+    if not link or any(name in link for name in UNTRACKED) or "| track" in link:
+        return link
+    return f"{{% link %}}{link}{{% endlink %}}"

@@ -10,7 +10,7 @@ from liquid.template import BoundTemplate
 
 from onevoice.channels.pieces import Pieces
 from onevoice.content.buffer import MARK, PieceBuffer
-from onevoice.content.compiling import HTML_FIELDS, OPEN_PIXEL, UNSUBSCRIBE
+from onevoice.content.compiling import HTML_FIELDS, OPEN_PIXEL, PREFERENCES, UNSUBSCRIBE
 from onevoice.content.language import parse
 from onevoice.kernel.errors import InvalidInput
 
@@ -23,6 +23,7 @@ class Links(Protocol):
 
     unsubscribe_url: str
     open_pixel_url: str
+    preferences_url: str
 
     def tracked(self, addresses: list[str]) -> list[str]:
         """An address on our side for each, which leads on to it and is counted."""
@@ -34,6 +35,7 @@ class UntrackedLinks:
 
     unsubscribe_url = "https://example.com/u/0123456789abcdef"
     open_pixel_url = ""
+    preferences_url = "https://example.com/preferences/0123456789abcdef01234567"
 
     def tracked(self, addresses: list[str]) -> list[str]:
         """The addresses themselves."""
@@ -62,6 +64,7 @@ def prepared(name: str, version: int, channel: str, locale: str, compiled: Mappi
 def render(template: Template, variables: Mapping[str, Any], links: Links) -> dict[str, str]:
     """The content for one customer, with tracked links. Raises InvalidInput where the template cannot be rendered."""
     known = {**variables, UNSUBSCRIBE: links.unsubscribe_url, OPEN_PIXEL: links.open_pixel_url}
+    known[PREFERENCES] = links.preferences_url
     buffers: dict[str, PieceBuffer] = {}
     marked: list[tuple[PieceBuffer, int, str]] = []  # where the address of a link stands, and the address
     for name, field in template.fields.items():

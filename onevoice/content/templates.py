@@ -10,13 +10,13 @@ import smsutil
 from sqlalchemy import Connection, func, insert, select
 
 from onevoice.content import rendering
-from onevoice.content.compiling import OPEN_PIXEL, SOURCES, UNSUBSCRIBE, Source, compiled
+from onevoice.content.compiling import OPEN_PIXEL, SOURCES, UNSUBSCRIBE, UNTRACKED, Source, compiled
 from onevoice.content.language import parse
 from onevoice.content.models import template
 from onevoice.kernel.errors import InvalidInput, NotFound
 from onevoice.kernel.locales import language
 
-KNOWN_VARIABLES = frozenset(("customer", "journey", "event", UNSUBSCRIBE, OPEN_PIXEL))
+KNOWN_VARIABLES = frozenset(("customer", "journey", "event", "topic", *UNTRACKED, OPEN_PIXEL))
 """What a message's variables hold at the top; another name renders as nothing."""
 
 SAMPLE = {

@@ -39,12 +39,13 @@ class LinkMaker:
 class MessageLinks:
     """The addresses of one message's links, as content.rendering asks for them."""
 
-    __slots__ = ("_maker", "_number", "open_pixel_url", "unsubscribe_url")
+    __slots__ = ("_maker", "_number", "open_pixel_url", "preferences_url", "unsubscribe_url")
 
     def __init__(self, maker: LinkMaker, number: int) -> None:
         self._maker, self._number = maker, number
         base, tokens = maker.base_url, maker.tokens
         self.unsubscribe_url = f"{base}/u/{tokens.message(number, Use.UNSUBSCRIBE)}"
+        self.preferences_url = f"{base}/preferences/{tokens.preferences(number)}"
         self.open_pixel_url = f"{base}/o/{tokens.message(number, Use.OPEN)}"
 
     def tracked(self, addresses: list[str]) -> list[str]:

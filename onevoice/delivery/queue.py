@@ -90,6 +90,14 @@ def enqueue(connection: Connection, messages: Iterable[QueuedMessage], position:
         ).rowcount
 
 
+def add(connection: Connection, messages: Iterable[QueuedMessage]) -> int:
+    """Queues single messages that no tick has planned, in their bringer's transaction; returns how many are new."""
+    places = ", ".join(["%s"] * (_COLUMNS.count(",") + 1))
+    statement = f"INSERT INTO message ({_COLUMNS}) VALUES ({places}) ON CONFLICT DO NOTHING"  # noqa: S608
+    with driver(connection) as raw:
+        return sum(raw.execute(statement, _row(message)).rowcount for message in messages)
+
+
 _FIELDS = tuple(name for name in QueuedMessage.__struct_fields__ if name not in ("message_id", "transactional"))
 _COLUMNS = ", ".join(("id", *_FIELDS, "transactional"))
 

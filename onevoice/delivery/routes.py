@@ -148,7 +148,9 @@ class _Readers:
         with self._pool.begin() as connection:
             with driver(connection) as raw:  # two clicks at once are still one
                 raw.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (str(message.id),))
-            _withdraw(connection, message, origin, {"message": str(message.id), "user_agent": agent}, now)
+            shown = "" if origin == "one_click" else unsubscribe_page.text(message.locale, message.channel)
+            evidence = {"message": str(message.id), "user_agent": agent}
+            _withdraw(connection, message, origin, evidence, now, shown)
 
     def _message(self, number: int) -> _Message | None:
         with self._pool.connect() as connection, driver(connection) as raw:
@@ -165,14 +167,23 @@ _MESSAGE = ", ".join(_Message._fields)
 
 
 def _withdraw(
-    connection: Connection, message: _Message, origin: str, evidence: Mapping[str, Any], now: datetime
+    connection: Connection, message: _Message, origin: str, evidence: Mapping[str, Any], now: datetime, shown: str = ""
 ) -> None:
     """Withdraws the consent of the message's channel and topic, unless that has been done."""
     asked = [(message.identifier_id, message.channel, message.topic)]
     if consent.permissions(connection, asked, now)[0].state == "withdrawn":
         return
     withdrawal = Consent(
-        message.identifier_id, message.channel, message.topic, "withdrawn", now, origin, evidence=evidence
+        message.identifier_id,
+        message.channel,
+        message.topic,
+        "withdrawn",
+        now,
+        origin,
+        evidence=evidence,
+        text=shown,
+        locale=message.locale if shown else "",
+        actor="system" if origin == "webhook" else "customer",
     )
     consent.record(connection, [withdrawal], now)
     event_id = fact_id("unsubscribed", message.id, now.isoformat()).hex

@@ -8,10 +8,15 @@ import hmac
 from binascii import Error, a2b_base64, b2a_base64
 from enum import StrEnum
 from hashlib import blake2b
+from uuid import UUID
 
 NUMBER_BYTES = 6
 LINK_BYTES = 8
 MESSAGE_CODE_BYTES = 6
+PREFERENCES_CODE_BYTES = 12
+"""Longer, because what it opens shows and changes all that a customer has chosen."""
+CONFIRM_CODE_BYTES = 14
+CONFIRM_BYTES = 16
 CLICK_CODE_BYTES = 7
 
 _TO_URL = bytes.maketrans(b"+/", b"-_")
@@ -23,6 +28,8 @@ class Use(StrEnum):
 
     OPEN = "o"
     UNSUBSCRIBE = "u"
+    PREFERENCES = "p"
+    CONFIRM = "d"  # of a double opt-in, not of a message
 
 
 class Tokens:
@@ -65,6 +72,32 @@ class Tokens:
         if not hmac.compare_digest(code, self._code(body, CLICK_CODE_BYTES)):
             return None
         return int.from_bytes(body[:NUMBER_BYTES], "big"), int.from_bytes(body[NUMBER_BYTES:], "big")
+
+    def preferences(self, number: int) -> str:
+        """A token of 24 characters for the preferences of whoever got the message."""
+        head = number.to_bytes(NUMBER_BYTES, "big")
+        return _text(head + self._code(Use.PREFERENCES.encode() + head, PREFERENCES_CODE_BYTES))
+
+    def read_preferences(self, token: str) -> int | None:
+        """The message's number, or None for a token that is not ours."""
+        body = self._opened(token, Use.PREFERENCES, NUMBER_BYTES, PREFERENCES_CODE_BYTES)
+        return None if body is None else int.from_bytes(body, "big")
+
+    def confirmation(self, asked: UUID) -> str:
+        """A token of 40 characters that confirms one double opt-in, the ledger's row `asked`."""
+        return _text(asked.bytes + self._code(Use.CONFIRM.encode() + asked.bytes, CONFIRM_CODE_BYTES))
+
+    def read_confirmation(self, token: str) -> UUID | None:
+        """The ledger's row, or None for a token that is not ours."""
+        body = self._opened(token, Use.CONFIRM, CONFIRM_BYTES, CONFIRM_CODE_BYTES)
+        return None if body is None else UUID(bytes=body)
+
+    def _opened(self, token: str, use: Use, body_size: int, code_size: int) -> bytes | None:
+        raw = _bytes(token, body_size + code_size)
+        if raw is None:
+            return None
+        body, code = raw[:body_size], raw[body_size:]
+        return body if hmac.compare_digest(code, self._code(use.encode() + body, code_size)) else None
 
     def _code(self, body: bytes, size: int) -> bytes:
         return blake2b(body, digest_size=size, key=self.key).digest()
