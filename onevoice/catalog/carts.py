@@ -14,7 +14,7 @@ import pyarrow as pa
 from onevoice.catalog.facts import CART_EVENTS, CART_LINES, CARTS, ORDERS
 from onevoice.catalog.returns import money, zero
 from onevoice.kernel.clock import naive
-from onevoice.warehouse import MONEY, Warehouse
+from onevoice.warehouse import MONEY, Warehouse, remembered
 
 KEY = ("source_id", "cart_id")
 
@@ -77,6 +77,7 @@ def standing(warehouse: Warehouse, now: datetime, abandoned_after: timedelta = A
     return rows.mutate(state=state).select(*CARTS.columns)
 
 
+@remembered
 def _placed(told: ir.Table) -> ir.Table:
     """The events with the cart they belong to, and their place in it."""
     order = [told.occurred_at, told.event_id, told.line]
@@ -106,6 +107,7 @@ def _own(identifier_id: ir.Value) -> ir.StringValue:
     return ibis.literal("identifier-") + identifier_id.cast("string")
 
 
+@remembered
 def _contents(placed: ir.Table) -> ir.Table:
     """source_id, cart_id, product_id, quantity, value, updated_at; products that were taken out have quantity 0.
 
@@ -124,10 +126,10 @@ def _contents(placed: ir.Table) -> ir.Table:
         price=rows.price.argmax(rows.place, where=rows.price.notnull()),
         updated_at=rows.occurred_at.max(),
     )
-    start = ibis.coalesce(rows.start, 0)
+    start = ibis.coalesce(rows.start, -1)
     since = (rows.place > start) | ((rows.place == start) & (rows.kind == "held"))
     rows = rows.filter(since).join(emptied, by_product)
-    rows = rows.filter(rows.place > ibis.coalesce(rows.emptied, 0))
+    rows = rows.filter(rows.place > ibis.coalesce(rows.emptied, -1))
     step = ibis.ifelse(rows.kind == "removed", 0.0 - rows.quantity, rows.quantity)
     rows = rows.mutate(step=step)
     so_far = ibis.cumulative_window(group_by=by_product, order_by=[rows.place, rows.line])
@@ -143,6 +145,7 @@ def _contents(placed: ir.Table) -> ir.Table:
     ).select(*by_product, "quantity", "value", "updated_at")
 
 
+@remembered
 def _carts(placed: ir.Table, lines: ir.Table) -> ir.Table:
     """The rows of `carts`. What was only ordered from, never filled, is none."""
     content = placed.kind != "ordered"

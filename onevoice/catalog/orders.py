@@ -13,7 +13,7 @@ import pyarrow as pa
 from onevoice.catalog import returns
 from onevoice.catalog.facts import COUPON_EVENTS, ORDER_EVENT_LINES, ORDER_EVENTS, ORDER_LINES, ORDERS, REFUNDS
 from onevoice.catalog.returns import KEY, SALES, zero
-from onevoice.warehouse import MONEY, Warehouse
+from onevoice.warehouse import MONEY, Warehouse, remembered
 
 FIRST = ("identifier_id", "customer_id", "channel", "event_id")
 """What an order keeps from when it was first completed."""
@@ -28,12 +28,22 @@ LATER = 2**40
 """More than the events of any order: what was never completed is numbered behind what was."""
 
 
+COUNTED = "placed"
+"""The status of an order that counts as one."""
+
+
 def counted(orders: ir.Table) -> ir.Table:
     """The orders that count as such: not those cancelled or wholly returned, nor a return whose sale is not known.
 
     For how many, when and by whom; revenue is net already and may be summed over all.
     """
-    return orders.filter(orders.status == "placed")
+    return orders.filter(orders.status == COUNTED)
+
+
+def made(orders: ir.Table) -> ir.Table:
+    """The orders that somebody made and did not cancel, whatever came back of them; for what people did."""
+    is_sale = (orders.status == COUNTED) | (orders.gross_revenue > 0)
+    return orders.filter(orders.status != "cancelled", is_sale)
 
 
 def kept(lines: ir.Table) -> ir.Table:
@@ -112,6 +122,7 @@ def _project(warehouse: Warehouse, told: ir.Table, told_lines: ir.Table) -> None
     warehouse.append(COUPON_EVENTS, redeemed)
 
 
+@remembered
 def _heads(told: ir.Table) -> ir.Table:
     """A row per sale: each field as it was told last, whose and when it was as it was told first."""
     sales = told.filter(told.kind.isin(SALES))
@@ -141,6 +152,7 @@ def _heads(told: ir.Table) -> ir.Table:
     ).drop("revenue", "total")
 
 
+@remembered
 def _standing(heads: ir.Table, amended: ir.Table, refunds: ir.Table, lines: ir.Table) -> ir.Table:
     """Sales with what became of them."""
     ends = amended.group_by(source_id=amended.order_source_id, order_id=amended.sale_id).aggregate(
@@ -164,6 +176,7 @@ def _standing(heads: ir.Table, amended: ir.Table, refunds: ir.Table, lines: ir.T
     )
 
 
+@remembered
 def _lines(orders: ir.Table, lines: ir.Table) -> ir.Table:
     """The lines of sales; of a cancelled one nothing is left."""
     rows = lines.join(orders.select(*KEY, "identifier_id", "customer_id", "ordered_at", "status"), KEY)

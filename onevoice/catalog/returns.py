@@ -15,7 +15,7 @@ import ibis
 import ibis.expr.types as ir
 
 from onevoice.catalog.facts import REFUNDS
-from onevoice.warehouse import MONEY
+from onevoice.warehouse import MONEY, remembered
 
 KEY = ("source_id", "order_id")
 """What names an order."""
@@ -32,12 +32,14 @@ def zero() -> ir.DecimalScalar:
     return ibis.literal(Decimal(0), MONEY)
 
 
+@remembered
 def sale_slips(events: ir.Table) -> ir.Table:
     """source_id, store, receipt of sales."""
     sales = events.filter(events.kind.isin(SALES), events.receipt.notnull())
     return sales.select("source_id", "receipt", store=ibis.coalesce(sales.store_id, ""))
 
 
+@remembered
 def return_slips(events: ir.Table) -> ir.Table:
     """source_id, store, receipt of the sales that returns name by their receipt."""
     loose = events.filter(events.order_id == "", events.original_receipt.notnull())
@@ -53,6 +55,7 @@ def on_slip(events: ir.Table, store: str, receipt: str, slips: ir.Table) -> list
     ]
 
 
+@remembered
 def resolved(told: ir.Table, heads: ir.Table) -> ir.Table:
     """Refunds and cancellations with their sale: order_source_id, sale_id, sale_known. A refund told again is one."""
     rows = told.filter(told.kind.notin(SALES))
@@ -92,6 +95,7 @@ def resolved(told: ir.Table, heads: ir.Table) -> ir.Table:
     ).select(*told.columns, "order_source_id", "sale_id", "sale_known")
 
 
+@remembered
 def returned(amended: ir.Table, sold: ir.Table, lines: ir.Table) -> ir.Table:
     """Lines of refunds: event_id, line, source_id and order_id of the sale, product_id, quantity, amount.
 
@@ -109,6 +113,7 @@ def returned(amended: ir.Table, sold: ir.Table, lines: ir.Table) -> ir.Table:
     return rows.select("event_id", "line", *KEY, "product_id", "quantity", amount=amount)
 
 
+@remembered
 def weighed(amended: ir.Table, heads: ir.Table, given_back: ir.Table) -> ir.Table:
     """The rows of `refunds`, each with what it takes from its sale; and `whole`, and `loyalty_card`."""
     refunds = amended.filter(amended.kind == "refunded")
@@ -147,6 +152,7 @@ def is_gone(rows: ir.Table) -> ir.BooleanValue:
     return (ibis.coalesce(rows.whole, 0) == 1) | ((refunded > zero()) & (refunded >= rows.gross_revenue))
 
 
+@remembered
 def netted(heads: ir.Table, sold: ir.Table, refunds: ir.Table, given_back: ir.Table) -> ir.Table:
     """The lines of sales with gross and net quantity and revenue."""
     by_product = (*KEY, "product_id")
@@ -201,6 +207,7 @@ def _share(rows: ir.Table, part: ir.Value) -> ir.Value:
     return ibis.ifelse(is_all, part.cast(MONEY), money(portion))
 
 
+@remembered
 def on_their_own(refunds: ir.Table) -> ir.Table:
     """The orders that returns without a known sale are."""
     own = refunds.filter(~refunds.sale_known)
@@ -225,6 +232,7 @@ def on_their_own(refunds: ir.Table) -> ir.Table:
     )
 
 
+@remembered
 def lines_on_their_own(own: ir.Table, refunds: ir.Table, given_back: ir.Table) -> ir.Table:
     """The lines of those orders: negative, with nothing sold."""
     order = own.select(*KEY, "identifier_id", "customer_id", "ordered_at")

@@ -7,7 +7,7 @@ from typing import Any
 import ibis
 import msgspec
 
-from onevoice.catalog.facts import ORDERS
+from onevoice.catalog.facts import ORDERS, REFUNDS
 from onevoice.customers import views
 from onevoice.customers.schemas import Suggestion
 from onevoice.delivery.facts import MESSAGE_EVENTS, MESSAGES
@@ -40,8 +40,11 @@ def customer(warehouse: Warehouse, now: datetime, customer_id: int) -> dict[str,
 def timeline(warehouse: Warehouse, now: datetime, customer_id: int, limit: int = 100) -> list[dict[str, Any]]:
     """What the customer did and what was sent to them, the newest first: events, orders, messages with their news."""
     views.customer(warehouse, customer_id, now)
-    told: list[dict[str, Any]] = []
+    refunds = _refunds(warehouse, customer_id, limit)
+    told: list[dict[str, Any]] = list(refunds.values())
     for row in _newest(warehouse, EVENTS, customer_id, "occurred_at", limit):
+        if row["event_id"] in refunds:
+            continue
         told.append(
             {
                 "at": row["occurred_at"],
@@ -67,6 +70,29 @@ def timeline(warehouse: Warehouse, now: datetime, customer_id: int, limit: int =
             }
         )
     return sorted(told, key=lambda item: item["at"], reverse=True)[:limit]
+
+
+def _refunds(warehouse: Warehouse, customer_id: int, limit: int) -> dict[str, dict[str, Any]]:
+    """By event, the refunds that the customer asked for or that were of their orders, with what each amounted to."""
+    refunds, orders = warehouse.table(REFUNDS), warehouse.table(ORDERS)
+    theirs = orders.filter(orders.customer_id == customer_id).select(order_source_id="source_id", order_id="order_id")
+    of_orders = refunds.semi_join(theirs, ("order_source_id", "order_id"))
+    found = of_orders.union(refunds.filter(refunds.customer_id == customer_id), distinct=True)
+    rows = warehouse.rows(found.order_by(ibis.desc("refunded_at")).limit(limit))
+    names = ("order_id", "amount", "currency", "quantity", "store_id", "till_id", "receipt", "cashier", "sale_known")
+    return {
+        row["event_id"]: {
+            "at": row["refunded_at"],
+            "what": "event",
+            "type": "track",
+            "name": "Order Refunded",
+            "channel": row["channel"],
+            "properties": {
+                name: float(row[name]) if name == "amount" else row[name] for name in names if row[name] is not None
+            },
+        }
+        for row in rows
+    }
 
 
 def reasons(warehouse: Warehouse, now: datetime, customer_id: int, journey: str | None = None) -> list[dict[str, Any]]:

@@ -2,7 +2,8 @@
 
 An order belongs to the message that its customer, in person, last opened or clicked within `WINDOW` before it, be it
 for the first time or again; on a channel that has no opens (SMS) delivery is a touch too. An order belongs to one
-message at most. It says what came after what, not what caused what: for that, see experiments.py.
+message at most; one that was cancelled or wholly returned belongs to none, and what was refunded of the others is off
+their revenue. It says what came after what, not what caused what: for that, see experiments.py.
 """
 
 from datetime import timedelta
@@ -11,6 +12,7 @@ import ibis
 import ibis.expr.types as ir
 
 from onevoice.catalog.facts import ORDERS
+from onevoice.catalog.orders import counted
 from onevoice.delivery.facts import MESSAGE_EVENTS, MESSAGES
 from onevoice.delivery.statuses import PERSONAL
 from onevoice.warehouse import Warehouse
@@ -24,7 +26,7 @@ WITHOUT_OPENS = ("sms",)
 
 def last_touch(warehouse: Warehouse, window: timedelta = WINDOW) -> ir.Table:
     """source_id, order_id, revenue, ordered_at, message_id, journey, channel of every order put down to a message."""
-    touches, orders = _touches(warehouse), warehouse.table(ORDERS)
+    touches, orders = _touches(warehouse), counted(warehouse.table(ORDERS))
     pairs = orders.select("source_id", "order_id", "revenue", "ordered_at", "customer_id").join(
         touches, orders.customer_id == touches.toucher
     )

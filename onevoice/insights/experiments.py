@@ -17,6 +17,7 @@ import ibis.expr.types as ir
 from scipy.special import stdtrit
 
 from onevoice.catalog.facts import ORDERS
+from onevoice.catalog.orders import COUNTED
 from onevoice.delivery.facts import MESSAGES
 from onevoice.journeys.facts import DECISIONS, ENROLMENTS
 from onevoice.kernel.clock import naive
@@ -90,6 +91,8 @@ def lift(warehouse: Warehouse, journey: str, now: datetime, horizon: timedelta =
 def outcomes(warehouse: Warehouse, journey: str, horizon: timedelta) -> ir.Table:
     """Per customer enrolled: arm, entered_at, orders and revenue (float) within the horizon after entering.
 
+    Orders count as in catalog.orders; the revenue is net, a return without its sale lowers it.
+
     Of customers who entered as several and turned out to be one, that enrolment counts which goes on
     (journeys/enrolment.py).
     """
@@ -98,13 +101,13 @@ def outcomes(warehouse: Warehouse, journey: str, horizon: timedelta) -> ir.Table
     order = [(mine.arm != "holdout").cast("int8"), mine.entered_at, mine.enrolment_id]
     mine = mine.mutate(rank=ibis.row_number().over(group_by="customer_id", order_by=order))
     mine = mine.filter(mine["rank"] == 0).drop("rank")
-    pairs = mine.join(orders.select("customer_id", "ordered_at", "revenue"), "customer_id")
+    pairs = mine.join(orders.select("customer_id", "ordered_at", "revenue", "status"), "customer_id")
     counted = pairs.filter(
         pairs.ordered_at > pairs.entered_at,
         pairs.ordered_at <= pairs.entered_at + ibis.interval(seconds=int(horizon.total_seconds())),
     )
     sums = counted.group_by("enrolment_id").aggregate(
-        orders=counted.count(), revenue=counted.revenue.sum().cast("float64")
+        orders=(counted.status == COUNTED).sum(), revenue=counted.revenue.sum().cast("float64")
     )
     rows = mine.left_join(sums, "enrolment_id").drop("enrolment_id_right")
     return rows.mutate(orders=ibis.coalesce(rows.orders, 0), revenue=ibis.coalesce(rows.revenue, 0.0))

@@ -12,6 +12,7 @@ import ibis
 import ibis.expr.types as ir
 
 from onevoice.catalog.facts import ORDER_LINES, ORDERS
+from onevoice.catalog.orders import COUNTED, counted, kept
 from onevoice.customers.facts import IDENTIFIERS, IDENTITY_LINKS, PROFILES
 from onevoice.customers.identity import ANONYMOUS
 from onevoice.delivery.facts import MESSAGES
@@ -27,25 +28,32 @@ ALWAYS = (aware(datetime(1970, 1, 1)), aware(datetime(9999, 1, 1)))
 def overview(warehouse: Warehouse, start: datetime, end: datetime) -> dict[str, Any]:
     """Orders, order lines, sales, buyers; and of them:
 
+    - `orders`, `buyers`: as catalog.orders.counted has it, without those cancelled or wholly returned; `order_lines` of
+      which something was kept
+    - `sales`: what orders of the period brought in the end, `gross_sales` what they were sold for. What was `refunded`
+      lowers the sales of the day of the order, not of the refund; a return without its sale those of its own day
     - `aov`: sales / orders
     - `repeat_purchase_rate`: buyers with two or more orders in the period / buyers with one or more
     - `new_customers`: buyers whose first order ever is in the period
     - `cac`: what messages cost in the period / new customers. That is all the marketing spend OneVoice knows of, so it
       is no more than the share of messaging in the true figure; None without new customers, and `cac_reason` says so
     """
-    orders = _within(warehouse.table(ORDERS), "ordered_at", start, end)
-    lines = _within(warehouse.table(ORDER_LINES), "ordered_at", start, end)
+    all_orders = _within(warehouse.table(ORDERS), "ordered_at", start, end)
+    orders = counted(all_orders)
+    lines = kept(_within(warehouse.table(ORDER_LINES), "ordered_at", start, end))
     buyers = orders.group_by("customer_id").aggregate(orders=orders.count())
-    first = warehouse.table(ORDERS).group_by("customer_id").aggregate(first_at=ibis._.ordered_at.min())
-    totals = _one(warehouse, orders.aggregate(orders=orders.count(), sales=orders.revenue.sum()))
+    first = counted(warehouse.table(ORDERS)).group_by("customer_id").aggregate(first_at=ibis._.ordered_at.min())
+    totals = _one(warehouse, _totals(all_orders))
     people = _one(warehouse, buyers.aggregate(buyers=buyers.count(), repeat=(buyers.orders >= 2).sum()))
     messages = _within(warehouse.table(MESSAGES), "planned_at", start, end)
     cost = _one(warehouse, messages.aggregate(cost=messages.cost.sum()))["cost"]
     new = warehouse.count(_within(first, "first_at", start, end))
     return {
-        "orders": totals["orders"],
+        "orders": int(totals["orders"] or 0),
         "order_lines": warehouse.count(lines),
         "sales": _money(totals["sales"]),
+        "gross_sales": _money(totals["gross"]),
+        "refunded": _money(totals["refunded"]),
         "aov": _ratio(totals["sales"], totals["orders"]),
         "buyers": people["buyers"],
         "repeat_purchase_rate": _ratio(people["repeat"], people["buyers"]),
@@ -54,6 +62,17 @@ def overview(warehouse: Warehouse, start: datetime, end: datetime) -> dict[str, 
         "cac": _ratio(cost or 0, new),
         "cac_reason": "" if new else "Nobody bought for the first time in the period",
     }
+
+
+def _totals(orders: ir.Table) -> ir.Table:
+    """Of orders of any status: how many count, and the money of all not cancelled: net, gross and refunded."""
+    valid = orders.status != "cancelled"
+    return orders.aggregate(
+        orders=(orders.status == COUNTED).sum(),
+        sales=orders.revenue.sum(),
+        gross=orders.gross_revenue.sum(where=valid),
+        refunded=orders.refunded.sum(where=valid),
+    )
 
 
 def identities(warehouse: Warehouse) -> dict[str, Any]:
@@ -136,5 +155,5 @@ def _money(amount: Decimal | None) -> float:
     return round(float(amount or 0), 2)
 
 
-def _ratio(part: float | Decimal | None, whole: float | None) -> float | None:
-    return float(part or 0) / whole if whole else None
+def _ratio(part: float | Decimal | None, whole: float | Decimal | None) -> float | None:
+    return float(part or 0) / float(whole) if whole else None

@@ -7,6 +7,7 @@ import ibis
 import ibis.expr.types as ir
 
 from onevoice.catalog.facts import ORDERS
+from onevoice.catalog.orders import made
 from onevoice.events.facts import EVENTS
 from onevoice.journeys.document import Document, Plan
 from onevoice.journeys.facts import DECISIONS, ENROLMENTS
@@ -79,8 +80,7 @@ def leave_by_goal(warehouse: Warehouse, journey: Moving, event: str) -> None:
     standing = active(warehouse, journey)
     facts, moment = (ORDERS, "ordered_at") if event == "Order Completed" else (EVENTS, "occurred_at")
     did = warehouse.table(facts)
-    if facts is EVENTS:
-        did = did.filter(did.name == event)
+    did = made(did) if facts is ORDERS else did.filter(did.name == event)
     last = did.semi_join(standing, "customer_id").group_by("customer_id").aggregate(done_at=did[moment].max())
     reached = standing.join(last, "customer_id")
     _end(warehouse, journey, reached.filter(reached.done_at > reached.entered_at), "goal")

@@ -4,12 +4,13 @@ Tables are declared beside their domain (`facts.py`). Timestamps are naive UTC, 
 int64 (identifiers, customers) or text (facts). One process owns a DuckDB file; the engine is that process.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import duckdb
 import ibis
@@ -55,6 +56,23 @@ class Facts:
         """Columns of Python values as an Arrow table of this table's types."""
         schema = self.schema.to_pyarrow()
         return pa.table({field.name: pa.array(rows[field.name], field.type) for field in schema}, schema=schema)
+
+
+Build = TypeVar("Build", bound=Callable[..., ir.Table])
+
+
+def remembered(build: Build) -> Build:
+    """Lets a function of tables build its expression once for the same tables: to build costs more than to run."""
+    built: dict[tuple[ops.Node, ...], ir.Table] = {}
+
+    @wraps(build)
+    def found(*tables: ir.Table) -> ir.Table:
+        key = tuple(table.op() for table in tables)
+        if key not in built:
+            built[key] = build(*tables)
+        return built[key]
+
+    return cast(Build, found)
 
 
 class Warehouse:
