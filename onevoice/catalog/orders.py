@@ -13,7 +13,7 @@ import pyarrow as pa
 from onevoice.catalog import returns
 from onevoice.catalog.facts import COUPON_EVENTS, ORDER_EVENT_LINES, ORDER_EVENTS, ORDER_LINES, ORDERS, REFUNDS
 from onevoice.catalog.returns import KEY, SALES, zero
-from onevoice.warehouse import MONEY, Warehouse, remembered
+from onevoice.warehouse import MONEY, Facts, Warehouse, remembered
 
 FIRST = ("identifier_id", "customer_id", "channel", "event_id")
 """What an order keeps from when it was first completed."""
@@ -67,25 +67,59 @@ def take(warehouse: Warehouse, events: pa.Table, lines: pa.Table) -> None:
     warehouse.append(ORDER_EVENT_LINES, fresh_lines.semi_join(new, "event_id"))
     if is_known:
         _forget(warehouse, known)
-    _project(warehouse, told, told_lines)
+    plain = warehouse.stage("plain_order_events", _plain(told))
+    warehouse.append(ORDERS, _plain_orders(plain))
+    warehouse.append(ORDER_LINES, _plain_lines(plain, told_lines))
+    warehouse.append(COUPON_EVENTS, _redeemed(_plain_orders(plain)))
+    rest = warehouse.stage("mixed_order_events", told.anti_join(plain, "event_id"))
+    if warehouse.count(rest):
+        _project(warehouse, rest, told_lines)
+
+
+def remake(warehouse: Warehouse) -> None:
+    """Makes all orders, lines and refunds anew from what was told; to be called within a transaction."""
+    told = warehouse.stage("told_order_events", warehouse.table(ORDER_EVENTS))
+    _forget(warehouse, told)
+    _project(warehouse, told, warehouse.table(ORDER_EVENT_LINES))
 
 
 def _related(warehouse: Warehouse, fresh: ir.Table) -> ir.Table:
     """What is held of the orders that the fresh events speak of, by order id or by receipt."""
     held = warehouse.table(ORDER_EVENTS)
-    named = fresh.filter(fresh.order_id != "").select("order_id").distinct()
-    near = warehouse.stage("near_order_events", held.semi_join(named, "order_id"))
-    slips = ibis.union(returns.sale_slips(fresh), returns.sale_slips(near), returns.return_slips(fresh), distinct=True)
-    slips = warehouse.stage("touched_slips", slips)
-    if not warehouse.count(slips):
-        return near
+    ids = warehouse.stage("touched_order_ids", fresh.filter(fresh.order_id != "").select("order_id").distinct())
+    while True:  # an order whose receipt is another's too brings that one in; seldom more than one round
+        near = warehouse.stage("near_order_events", held.semi_join(ids, "order_id"))
+        slips = warehouse.stage("touched_slips", _slips(fresh, near))
+        if not warehouse.count(slips):
+            break
+        more = warehouse.stage("more_order_ids", _on_slips(held, slips).anti_join(ids, "order_id"))
+        if not warehouse.count(more):
+            break
+        warehouse.append(Facts("touched_order_ids", {"order_id": "string"}, ("order_id",)), more)
+    return warehouse.stage("related_order_events", near.union(_loose(held, fresh, slips)))
+
+
+@remembered
+def _slips(fresh: ir.Table, near: ir.Table) -> ir.Table:
+    """The receipts by which something may belong together."""
+    return ibis.union(returns.sale_slips(fresh), returns.sale_slips(near), returns.return_slips(fresh), distinct=True)
+
+
+@remembered
+def _on_slips(held: ir.Table, slips: ir.Table) -> ir.Table:
+    """The orders with these receipts."""
     sales = held.filter(held.kind.isin(SALES), held.receipt.notnull())
-    same = sales.semi_join(slips, returns.on_slip(sales, "store_id", "receipt", slips))
-    others = same.select("order_id").distinct().anti_join(named, "order_id")
-    loose = held.filter(held.order_id == "", held.original_receipt.notnull())
-    loose = loose.semi_join(slips, returns.on_slip(loose, "original_store_id", "original_receipt", slips))
-    # Returns by receipt have no order id, the rest is of other orders than those near: no row comes twice.
-    return warehouse.stage("related_order_events", ibis.union(near, held.semi_join(others, "order_id"), loose))
+    found = sales.semi_join(slips, returns.on_slip(sales, "store_id", "receipt", slips))
+    return found.select("order_id").distinct()
+
+
+@remembered
+def _loose(held: ir.Table, fresh: ir.Table, slips: ir.Table) -> ir.Table:
+    """The returns without an order id that name these receipts, or that are told again."""
+    loose = held.filter(held.order_id == "")
+    named = loose.semi_join(slips, returns.on_slip(loose, "original_store_id", "original_receipt", slips))
+    again = loose.semi_join(fresh.filter(fresh.order_id == ""), ("source_id", "refund_id"))
+    return named.union(again, distinct=True)
 
 
 def _forget(warehouse: Warehouse, known: ir.Table) -> None:
@@ -116,10 +150,53 @@ def _project(warehouse: Warehouse, told: ir.Table, told_lines: ir.Table) -> None
     warehouse.append(ORDERS, own)
     warehouse.append(ORDER_LINES, _lines(orders, lines))
     warehouse.append(ORDER_LINES, returns.lines_on_their_own(own, refunds, given_back))
-    redeemed = orders.filter(orders.coupon.notnull(), orders.status != "cancelled").mutate(
+    warehouse.append(COUPON_EVENTS, _redeemed(orders))
+
+
+@remembered
+def _redeemed(orders: ir.Table) -> ir.Table:
+    """The coupons that orders used."""
+    return orders.filter(orders.coupon.notnull(), orders.status != "cancelled").mutate(
         action=ibis.literal("redeemed"), reason=ibis.null("string"), occurred_at=orders.ordered_at
     )
-    warehouse.append(COUPON_EVENTS, redeemed)
+
+
+@remembered
+def _plain(told: ir.Table) -> ir.Table:
+    """The completions that are all that was told of their order, as nearly all are: they need no weighing."""
+    counts = told.group_by("order_id").aggregate(n=told.count())
+    slips = returns.return_slips(told)
+    named = told.semi_join(slips, returns.on_slip(told, "store_id", "receipt", slips)).select("order_id")
+    alone = counts.filter(counts.n == 1).anti_join(named, "order_id")
+    return told.filter(told.kind == "completed").semi_join(alone, "order_id")
+
+
+@remembered
+def _plain_orders(plain: ir.Table) -> ir.Table:
+    gross = ibis.coalesce(plain.revenue, plain.total, zero())
+    return plain.mutate(
+        ordered_at=plain.occurred_at,
+        updated_at=plain.occurred_at,
+        currency=ibis.coalesce(plain.currency, ""),
+        discount=ibis.coalesce(plain.discount, zero()),
+        gross_revenue=gross,
+        revenue=gross,
+        refunded=zero(),
+        status=ibis.literal(COUNTED),
+    )
+
+
+@remembered
+def _plain_lines(plain: ir.Table, told_lines: ir.Table) -> ir.Table:
+    whose = plain.select("event_id", "order_id", ordered_at="occurred_at")
+    rows = told_lines.join(whose, "event_id")
+    revenue = ibis.coalesce(rows.revenue, zero())
+    return rows.mutate(
+        revenue=revenue,
+        gross_revenue=revenue,
+        gross_quantity=rows.quantity,
+        discount=ibis.coalesce(rows.discount, zero()),
+    )
 
 
 @remembered

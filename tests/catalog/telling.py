@@ -4,6 +4,8 @@ import json
 from datetime import datetime, timedelta
 from typing import Any
 
+from hypothesis import HealthCheck, Phase, settings
+
 from onevoice.catalog.facts import ORDER_LINES, ORDERS, REFUNDS, TABLES
 from onevoice.events.commerce import Told, load
 from onevoice.warehouse import Facts, Warehouse
@@ -65,3 +67,10 @@ def amounts(store: Warehouse) -> list[float]:
 def everything(store: Warehouse, *tables: Facts) -> dict[str, list[Row]]:
     """All rows of some tables, in an order that says nothing."""
     return {facts.name: sorted(store.rows(store.table(facts)), key=repr) for facts in tables}
+
+
+def tried(store: Warehouse) -> settings:
+    """A few examples, since each tells a warehouse a dozen times; not shrunk, being short as they are."""
+    phases = (Phase.explicit, Phase.reuse, Phase.generate)
+    number = 25 if store.is_duckdb else 4
+    return settings(max_examples=number, deadline=None, phases=phases, suppress_health_check=list(HealthCheck))

@@ -4,11 +4,11 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from onevoice.catalog.facts import COUPON_EVENTS, ORDER_EVENTS, ORDER_LINES, ORDERS, REFUNDS
-from onevoice.catalog.orders import counted
+from onevoice.catalog.orders import counted, remake
 from onevoice.warehouse import Warehouse
 from tests.catalog.telling import (
     DAY,
@@ -178,6 +178,12 @@ def test_the_same_batch_twice_is_once(store: Warehouse) -> None:
     assert everything(store, ORDERS, ORDER_LINES, REFUNDS, COUPON_EVENTS, ORDER_EVENTS) == first
 
 
+def test_a_return_without_order_or_receipt_told_again_is_one(store: Warehouse) -> None:
+    for event_id, at in (("e1", TODAY), ("e1", TODAY), ("e2", TODAY + DAY)):
+        tell(store, refunded(event_id, at, order_id=None, refund_id="f", total=3))
+    assert figures(store) == ("returned", 0.0, 3.0, -3.0)
+
+
 PRODUCTS = st.lists(
     st.fixed_dictionaries(
         {"product_id": st.sampled_from(["p1", "p2"])},
@@ -208,7 +214,9 @@ EVENT = st.fixed_dictionaries(
 def test_nothing_depends_on_the_order_of_arrival(store: Warehouse) -> None:
     tables = (ORDERS, ORDER_LINES, REFUNDS, COUPON_EVENTS, ORDER_EVENTS)
 
-    @settings(max_examples=40 if store.is_duckdb else 5, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=40 if store.is_duckdb else 5, deadline=None, suppress_health_check=list(HealthCheck), phases=QUICK
+    )
     @given(st.lists(EVENT, min_size=1, max_size=7), st.randoms(use_true_random=False))
     def check(said: list[dict[str, Any]], dice: Any) -> None:
         events = [
@@ -229,6 +237,9 @@ def test_nothing_depends_on_the_order_of_arrival(store: Warehouse) -> None:
             size = dice.randint(1, 3)
             tell(store, *late[:size])
             late = late[size:]
+        assert everything(store, *tables) == at_once
+        with store.transaction():
+            remake(store)
         assert everything(store, *tables) == at_once
         for row in at_once["orders"]:
             if row["status"] != "cancelled":
