@@ -168,9 +168,7 @@ def by_hand(said: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
 
 
 def test_carts_equal_one_event_after_the_other_in_whatever_order_they_come(store: Warehouse) -> None:
-    @settings(
-        max_examples=40 if store.is_duckdb else 5, deadline=None, suppress_health_check=list(HealthCheck), phases=QUICK
-    )
+    @tried(store)
     @given(st.lists(EVENT, min_size=1, max_size=8), st.randoms(use_true_random=False))
     def check(said: list[dict[str, Any]], dice: Any) -> None:
         # A view that tells nothing is no word about the cart, nor one that names it.

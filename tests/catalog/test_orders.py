@@ -214,9 +214,7 @@ EVENT = st.fixed_dictionaries(
 def test_nothing_depends_on_the_order_of_arrival(store: Warehouse) -> None:
     tables = (ORDERS, ORDER_LINES, REFUNDS, COUPON_EVENTS, ORDER_EVENTS)
 
-    @settings(
-        max_examples=40 if store.is_duckdb else 5, deadline=None, suppress_health_check=list(HealthCheck), phases=QUICK
-    )
+    @tried(store)
     @given(st.lists(EVENT, min_size=1, max_size=7), st.randoms(use_true_random=False))
     def check(said: list[dict[str, Any]], dice: Any) -> None:
         events = [
