@@ -99,8 +99,10 @@ def _placed(told: ir.Table) -> ir.Table:
         ],
     )
     rows = rows.mutate(cart_id=ibis.coalesce(rows.name, _own(rows.identifier_id))).select(*told.columns)
-    place = ibis.dense_rank().over(group_by=KEY, order_by=[rows.occurred_at, rows.event_id])
-    return rows.mutate(place=place.cast("int64"))
+    turn = ibis.row_number().over(group_by=KEY, order_by=[rows.occurred_at, rows.event_id, rows.line])
+    rows = rows.mutate(turn=turn.cast("int64"))
+    # The rows of one event have one place (a dense rank would say so too, but not on every store).
+    return rows.mutate(place=rows.turn.min().over(ibis.window(group_by=[*KEY, "event_id"]))).drop("turn")
 
 
 def _own(identifier_id: ir.Value) -> ir.StringValue:
@@ -123,7 +125,7 @@ def _contents(placed: ir.Table) -> ir.Table:
     by_product = (*KEY, "product_id")
     emptied = rows.group_by(*by_product).aggregate(
         emptied=rows.place.max(where=(rows.kind == "removed") & rows.quantity.isnull()),
-        price=rows.price.argmax(rows.place, where=rows.price.notnull()),
+        last_price=rows.price.argmax(rows.place, where=rows.price.notnull()),
         updated_at=rows.occurred_at.max(),
     )
     start = ibis.coalesce(rows.start, -1)
@@ -136,12 +138,15 @@ def _contents(placed: ir.Table) -> ir.Table:
     rows = rows.mutate(walk=rows.step.sum().over(so_far))
     # The sum of the steps, had each removal stopped at nothing: a walk reflected at 0 is lifted by its lowest point.
     found = rows.group_by(*by_product).aggregate(
-        total=rows.step.sum(), lowest=rows.walk.min(), price=rows.price.max(), updated_at=rows.updated_at.max()
+        total=rows.step.sum(),
+        lowest=rows.walk.min(),
+        last_price=rows.last_price.max(),
+        updated_at=rows.updated_at.max(),
     )
     quantity = found.total - ibis.least(found.lowest, 0.0)
     return found.mutate(
         quantity=quantity,
-        value=money(ibis.coalesce(found.price.cast("float64"), 0.0) * quantity),
+        value=money(ibis.coalesce(found.last_price.cast("float64"), 0.0) * quantity),
     ).select(*by_product, "quantity", "value", "updated_at")
 
 

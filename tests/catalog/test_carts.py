@@ -11,7 +11,7 @@ from onevoice.catalog.carts import standing
 from onevoice.catalog.facts import CART_EVENTS, CART_LINES, CARTS
 from onevoice.kernel.clock import aware
 from onevoice.warehouse import Warehouse
-from tests.catalog.telling import TODAY, Row, completed, everything, forget, tell, told
+from tests.catalog.telling import TODAY, Row, completed, everything, forget, tell, told, tried
 
 HOUR = timedelta(hours=1)
 
@@ -51,6 +51,11 @@ def test_a_cart_has_what_was_added_and_not_removed(store: Warehouse) -> None:
     assert inside(store) == {"c1": {"p1": 2.0, "p2": 1.0}}
     row = cart(store)
     assert (float(row["value"]), row["items"], row["state"], row["updated_at"]) == (25.0, 3.0, "open", TODAY + 2 * HOUR)
+
+
+def test_a_cart_is_worth_its_newest_prices(store: Warehouse) -> None:
+    tell(store, added("e1", price=10), added("e2", 2, price=8), added("e3", 1, price=12), added("e4", 3, price=None))
+    assert (cart(store)["items"], float(cart(store)["value"])) == (4.0, 32.0)
 
 
 def test_a_removal_takes_no_more_than_there_is(store: Warehouse) -> None:

@@ -27,7 +27,7 @@ def by_hand() -> dict[int, dict[str, str | None]]:
     categories: dict[int, Best] = defaultdict(lambda: defaultdict(lambda: (0, Decimal(0))))
     for line in SHOP.lines:
         product = known.get(line["product_id"])
-        if product is None or line["customer_id"] not in ASKED:
+        if product is None or line["customer_id"] not in ASKED or line["quantity"] <= 0:
             continue
         for totals, name in ((products, product["name"]), (categories, product["category"])):
             if name is not None:

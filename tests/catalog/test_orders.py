@@ -22,6 +22,7 @@ from tests.catalog.telling import (
     refunded,
     tell,
     told,
+    tried,
 )
 
 

@@ -86,12 +86,15 @@ def told() -> tuple[list[Row], list[Row]]:
 
 MESSAGE_ROWS, NEWS_ROWS = told()
 
+COUNTED = [order for order in SHOP.orders if order["status"] == "placed"]
+"""The orders that count; others' revenue is 0 in this shop."""
+
 
 def touched() -> dict[str, str]:
     """Order → message by the rule in attribution.py, in plain Python."""
     by_id = {row["message_id"]: row for row in MESSAGE_ROWS}
     found = {}
-    for order in SHOP.orders:
+    for order in COUNTED:
         near = []
         for row in NEWS_ROWS:
             message = by_id[row["message_id"]]
@@ -114,16 +117,17 @@ def shop(store: Warehouse) -> Warehouse:
 
 def test_the_overview_equals_plain_python(shop: Warehouse) -> None:
     start, end = TODAY - timedelta(days=200), TODAY - timedelta(days=20)
-    inside = [order for order in SHOP.orders if start <= order["ordered_at"] < end]
+    inside = [order for order in COUNTED if start <= order["ordered_at"] < end]
     buyers = Counter(order["customer_id"] for order in inside)
     first: dict[int, Any] = {}
-    for order in SHOP.orders:
+    for order in COUNTED:
         at = order["ordered_at"]
         first[order["customer_id"]] = min(at, first.get(order["customer_id"], at))
     new = sum(start <= at < end for at in first.values())
     found = metrics.overview(shop, aware(start), aware(end))
     assert found["orders"] == len(inside)
-    assert found["order_lines"] == sum(order["lines"] for order in inside)
+    kept = [line for line in SHOP.lines if line["quantity"] > 0 and start <= line["ordered_at"] < end]
+    assert found["order_lines"] == len(kept)
     assert found["sales"] == pytest.approx(float(sum(order["revenue"] for order in inside)))
     assert found["aov"] == pytest.approx(found["sales"] / len(inside))
     assert found["repeat_purchase_rate"] == pytest.approx(sum(n > 1 for n in buyers.values()) / len(buyers))
