@@ -52,7 +52,7 @@ KEYED = (consents, customers, segments, journeys, kpis, sources, plans, quaranti
 
 
 def application(settings: Settings) -> FastAPI:
-    """The FastAPI application; reads the settings once."""
+    """The FastAPI application; reads the settings once. `app.state.front` serves the tracking API before it."""
     clock = settings.clock()
     pool = database.engine(settings)
     committer = Committer(settings, clock)
@@ -83,7 +83,9 @@ def application(settings: Settings) -> FastAPI:
     for away in (sqlalchemy.exc.OperationalError, sqlalchemy.exc.TimeoutError, psycopg.OperationalError):
         app.add_exception_handler(away, _away)
     known, planned = Sources(pool), Plans(pool)
-    app.router.routes.extend(event_routes.routes(committer, known, clock, planned))
+    tracked = event_routes.routes(committer, known, clock, planned)
+    app.router.routes.extend(tracked)
+    app.state.front = event_routes.in_front(app, tracked)
     app.router.routes.extend(browser.routes(committer, known, clock, planned, settings.base_url))
     app.router.routes.extend(delivery_routes.routes(committer, pool, settings, adapters))
     app.router.routes.extend(consent_routes.routes(pool, settings))
@@ -99,7 +101,7 @@ def application(settings: Settings) -> FastAPI:
 def run(settings: Settings) -> None:
     """Serves until SIGTERM."""
     uvicorn.run(
-        application(settings),
+        application(settings).state.front,
         host=settings.host,
         port=settings.port,
         log_level="warning",
