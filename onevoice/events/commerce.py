@@ -9,15 +9,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import msgspec
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from onevoice.catalog import carts, orders
 from onevoice.catalog import load as products
 from onevoice.catalog.facts import CART_EVENTS, COUPON_EVENTS, ORDER_EVENT_LINES, ORDER_EVENTS
 from onevoice.catalog.load import ProductSaid
+from onevoice.events.rows import Row, as_table
 from onevoice.events.vocabulary import MAX_AMOUNT, Commerce, Product, text
-from onevoice.warehouse import Facts, Warehouse
+from onevoice.warehouse import Warehouse
 
 ORDER_KINDS = {
     "Order Completed": "completed",
@@ -49,9 +48,6 @@ OWN_CHANNELS = {"offline", "server"}
 
 LINE_AMOUNTS = ("price", "quantity", "revenue", "discount")
 ORDER_AMOUNTS = ("subtotal", "total", "shipping", "tax")
-
-Row = tuple[object, ...]
-"""A row in the order of its table's columns."""
 
 _decoder = msgspec.json.Decoder(Commerce, strict=False)
 
@@ -90,12 +86,12 @@ def load(warehouse: Warehouse, told: Sequence[Told], customers: Mapping[int, int
         take(rows, event, read(event.properties))
     products.take(warehouse, rows.products)
     if rows.order_events:
-        events = _table(ORDER_EVENTS, rows.order_events, customers)
-        orders.take(warehouse, events, _table(ORDER_EVENT_LINES, rows.order_event_lines, customers))
+        events = as_table(ORDER_EVENTS, rows.order_events, customers)
+        orders.take(warehouse, events, as_table(ORDER_EVENT_LINES, rows.order_event_lines, customers))
     if rows.cart_events:
-        carts.take(warehouse, _table(CART_EVENTS, rows.cart_events, customers))
+        carts.take(warehouse, as_table(CART_EVENTS, rows.cart_events, customers))
     if rows.coupon_events:
-        warehouse.replace(COUPON_EVENTS, ["event_id"], _table(COUPON_EVENTS, rows.coupon_events, customers))
+        warehouse.replace(COUPON_EVENTS, ["event_id"], as_table(COUPON_EVENTS, rows.coupon_events, customers))
 
 
 def read(properties: msgspec.Raw | bytes) -> Commerce:
@@ -316,18 +312,3 @@ def _positive(amount: float | None) -> float | None:
 
 def _given(value: object) -> str | None:
     return text(value) or None
-
-
-def _table(facts: Facts, rows: Sequence[Row], customers: Mapping[int, int]) -> pa.Table:
-    """Rows as an Arrow table of the table's types, with the customer of each row's identifier filled in."""
-    schema = facts.schema.to_pyarrow()
-    columns = list(zip(*rows, strict=True)) if rows else [()] * len(schema)
-    arrays = []
-    for column, at in zip(columns, schema, strict=True):
-        if at.name == "customer_id":
-            arrays.append(pa.array([customers[i] for i in column], at.type))
-        elif pa.types.is_decimal(at.type):
-            arrays.append(pc.cast(pa.array(column, pa.float64()), at.type))
-        else:
-            arrays.append(pa.array(column, at.type))
-    return pa.table(arrays, schema=schema)

@@ -10,8 +10,6 @@ from datetime import datetime
 from functools import lru_cache
 
 import msgspec
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from onevoice.customers import identity, profiles, refusals
 from onevoice.customers.facts import TRAITS
@@ -22,6 +20,7 @@ from onevoice.customers.refusals import Blocked
 from onevoice.database.inbox import Entry
 from onevoice.events import commerce
 from onevoice.events.facts import EVENTS
+from onevoice.events.rows import Row, as_table
 from onevoice.events.vocabulary import Call, Context, EventEntry, text
 from onevoice.kernel.clock import naive
 from onevoice.kernel.ids import fact_id
@@ -38,11 +37,6 @@ _call = msgspec.json.Decoder(Call, strict=False)
 _context = msgspec.json.Decoder(Context, strict=False)
 _mapping = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _empty = msgspec.Raw(b"{}")
-
-
-Row = tuple[object, ...]
-"""A row in the order of its table's columns."""
-
 
 IsErased = Callable[[int, datetime], bool]
 """Whether an identifier was erased at or after an instant."""
@@ -77,8 +71,8 @@ def load(
         _take(batch, *entry, source_kinds, rules)
     customers, moved = identity.resolve(warehouse, batch.seen, batch.links, revision, projected, rules)
     refusals.take_blocked(warehouse, batch.blocked)
-    warehouse.append(EVENTS, _table(EVENTS, batch.events, customers))
-    profiles.take_traits(warehouse, _table(TRAITS, batch.traits, customers))
+    warehouse.append(EVENTS, as_table(EVENTS, batch.events, customers))
+    profiles.take_traits(warehouse, as_table(TRAITS, batch.traits, customers))
     commerce.load(warehouse, batch.sales, customers)
     profiles.rebuild(warehouse, moved | set(customers.values()), secret)
 
@@ -220,21 +214,6 @@ def _trait(raw: bytes) -> str | None:
 def _given(value: msgspec.Raw | msgspec.UnsetType) -> msgspec.Raw | None:
     """The value, unless it is absent or null."""
     return None if value is msgspec.UNSET or bytes(value) == b"null" else value
-
-
-def _table(facts: Facts, rows: Sequence[Row], customers: Mapping[int, int]) -> pa.Table:
-    """Rows as an Arrow table of the table's types, with the customer of each row's identifier filled in."""
-    schema = facts.schema.to_pyarrow()
-    columns = list(zip(*rows, strict=True)) if rows else [()] * len(schema)
-    arrays = []
-    for column, at in zip(columns, schema, strict=True):
-        if at.name == "customer_id":
-            arrays.append(pa.array([customers[i] for i in column], at.type))
-        elif pa.types.is_decimal(at.type):
-            arrays.append(pc.cast(pa.array(column, pa.float64()), at.type))
-        else:
-            arrays.append(pa.array(column, at.type))
-    return pa.table(arrays, schema=schema)
 
 
 @lru_cache(maxsize=10_000)
