@@ -33,18 +33,9 @@ from tests.acceptance.killing import Count, counted, forked, kill, start_worker
 from tests.acceptance.test_demo import free_ports
 from tests.conftest import NOW
 from tests.delivery.sending import TEMPLATES, at_now, states
+from tests.journeys.builders import EVERYBODY, GREETING
 
 PEOPLE, CHUNK, KILLS, IN_FLIGHT = 5_000, 50, 20, 40
-SEGMENT = {"kind": "segment", "name": "everybody", "where": {"trait": {"name": "email", "exists": True}}}
-JOURNEY = {
-    "kind": "journey",
-    "name": "hello",
-    "entry": {"segment": "everybody"},
-    "topic": "offers",
-    "holdout": 0.0,
-    "steps": [{"id": "greet", "send": {"channel": "email", "template": "hello"}}],
-    "status": "live",
-}
 
 
 class Feeder(threading.Thread):
@@ -83,8 +74,8 @@ def test_engine_and_worker_killed_twenty_times_lose_nothing_and_send_nothing_twi
     with db.begin() as connection:
         source = sources.ensure(connection, "shop", "web")
         templates.save(connection, TEMPLATES["email"], NOW, settings.data_dir)
-        segments.save(connection, SEGMENT, NOW)
-        journeys.save(connection, JOURNEY, NOW)
+        segments.save(connection, EVERYBODY, NOW)
+        journeys.save(connection, GREETING, NOW)
     with Doubles(sink=SmtpSink(keep=False, delay_seconds=0.005)) as doubles:
         ready = at_now(
             settings,

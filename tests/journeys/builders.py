@@ -42,6 +42,20 @@ steps:
 status: live
 """
 
+EVERYBODY = {"kind": "segment", "name": "everybody", "where": {"trait": {"name": "email", "exists": True}}}
+"""The segment of whoever has an e-mail address."""
+
+GREETING = {
+    "kind": "journey",
+    "name": "hello",
+    "entry": {"segment": "everybody"},
+    "topic": "offers",
+    "holdout": 0.0,
+    "steps": [{"id": "greet", "send": {"channel": "email", "template": "hello"}}],
+    "status": "live",
+}
+"""One e-mail to everybody in it, without a hold-out."""
+
 
 def journey(**changes: Any) -> SavedJourney:
     """The win-back journey, live, with these top-level keys changed."""

@@ -33,18 +33,9 @@ from onevoice.privacy import access, erasure, stores
 from onevoice.segments import service as segments
 from tests.conftest import NOW, entries_in
 from tests.delivery.sending import TEMPLATES
+from tests.journeys.builders import EVERYBODY, GREETING
 
 LATER = NOW + timedelta(days=3)
-SEGMENT = {"kind": "segment", "name": "everybody", "where": {"trait": {"name": "email", "exists": True}}}
-JOURNEY = {
-    "kind": "journey",
-    "name": "hello",
-    "entry": {"segment": "everybody"},
-    "topic": "offers",
-    "holdout": 0.0,
-    "steps": [{"id": "greet", "send": {"channel": "email", "template": "hello"}}],
-    "status": "live",
-}
 
 
 def told(source_id: int, name: str, number: int, **call: Any) -> Entry:
@@ -79,8 +70,8 @@ def engine(settings: Settings, db: Database) -> Iterator[Engine]:
     with db.begin() as connection:
         source = sources.ensure(connection, "shop", "web").id
         templates.save(connection, TEMPLATES["email"], NOW, settings.data_dir)
-        segments.save(connection, SEGMENT, NOW)
-        journeys.save(connection, JOURNEY, NOW)
+        segments.save(connection, EVERYBODY, NOW)
+        journeys.save(connection, GREETING, NOW)
         for name in ("anna", "bob"):
             inbox.append(connection, entries_of(source, name))
             who = Identifier("user_id", name)
