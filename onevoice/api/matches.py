@@ -52,6 +52,13 @@ def run(ask: Ask, database: Database, now: Now) -> Ran:
         return Ran(open=suggestions.keep(connection, found, now))
 
 
+@router.post("/{left}/{right}/accept", summary="They are one customer")
+def accept(database: Database, now: Now, left: CustomerId, right: CustomerId, body: Decision) -> dict[str, Any]:
+    """Merges them with the engine's next step. `reopen` undoes it, exactly."""
+    with database.begin() as connection:
+        return suggestions.decide(connection, left, right, suggestions.ACCEPTED, body.by, body.note, now)
+
+
 @router.post("/{left}/{right}/refuse", summary="They are two people")
 def refuse(database: Database, now: Now, left: CustomerId, right: CustomerId, body: Decision) -> dict[str, Any]:
     """Remembered: the pair is not suggested again. `reopen` undoes it."""
@@ -59,8 +66,8 @@ def refuse(database: Database, now: Now, left: CustomerId, right: CustomerId, bo
         return suggestions.decide(connection, left, right, suggestions.REFUSED, body.by, body.note, now)
 
 
-@router.post("/{left}/{right}/reopen", summary="Undo a refusal")
-def reopen(database: Database, now: Now, left: CustomerId, right: CustomerId) -> dict[str, Any]:
-    """The suggestion is open again."""
+@router.post("/{left}/{right}/reopen", summary="Undo what was decided")
+def reopen(database: Database, now: Now, left: CustomerId, right: CustomerId, body: Decision) -> dict[str, Any]:
+    """The suggestion is open again; a merge is undone."""
     with database.begin() as connection:
-        return suggestions.decide(connection, left, right, suggestions.OPEN, "", "", now)
+        return suggestions.decide(connection, left, right, suggestions.OPEN, body.by, body.note, now)

@@ -55,6 +55,19 @@ def listed(
         _show(suggestions.listed(connection, state, limit), as_json)
 
 
+@app.command("accept", help="They are one customer: merge them. `reopen` undoes it, exactly.")
+def accept(
+    left: CustomerId,
+    right: CustomerId,
+    by: By = "cli",
+    note: Note = "",
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """The running engine merges them with its next step."""
+    _decide(left, right, "accepted", by, note, as_json, data_dir)
+
+
 @app.command("refuse", help="They are two people: not to be suggested again. `reopen` undoes it.")
 def refuse(
     left: CustomerId,
@@ -68,10 +81,12 @@ def refuse(
     _decide(left, right, "refused", by, note, as_json, data_dir)
 
 
-@app.command("reopen", help="Undo a refusal.")
-def reopen(left: CustomerId, right: CustomerId, as_json: AsJson = False, data_dir: DataDir = None) -> None:
+@app.command("reopen", help="Undo what was decided; a merge is undone with it.")
+def reopen(
+    left: CustomerId, right: CustomerId, by: By = "cli", as_json: AsJson = False, data_dir: DataDir = None
+) -> None:
     """The suggestion is open again."""
-    _decide(left, right, "open", "", "", as_json, data_dir)
+    _decide(left, right, "open", by, "", as_json, data_dir)
 
 
 def _decide(left: int, right: int, state: str, by: str, note: str, as_json: bool, data_dir: DataDir) -> None:

@@ -137,5 +137,6 @@ match_suggestion = Table(
     Column("decided_at", DateTime(timezone=True)),
     Column("decided_by", Text),
     Column("note", Text),
+    Column("decision_id", Uuid),  # of the merge, while it is accepted; see decisions.py
     PrimaryKeyConstraint("left_customer_id", "right_customer_id"),
 )

@@ -8,6 +8,11 @@ import msgspec
 from sqlalchemy import Connection, Row, func, select
 from sqlalchemy.dialects.postgresql import insert
 
+from onevoice.customers import decisions
+from onevoice.customers.decisions import Decision
+from onevoice.customers.identifiers import Identifier
+from onevoice.customers.identity import MERGE
+from onevoice.customers.models import identifier
 from onevoice.customers.models import match_suggestion as table
 from onevoice.customers.schemas import Suggestion
 from onevoice.kernel.errors import Conflict, NotFound
@@ -57,9 +62,10 @@ def get(connection: Connection, left: int, right: int) -> dict[str, Any]:
 def decide(
     connection: Connection, left: int, right: int, state: str, by: str, note: str, now: datetime
 ) -> dict[str, Any]:
-    """Accepts or refuses a suggestion, or opens it again. Raises NotFound, and Conflict where it is so already.
+    """Accepts or refuses a suggestion, or opens it again, in the connection's transaction.
 
-    An acceptance only notes what was said: the caller merges in the same transaction.
+    An acceptance is a decision to merge (decisions.py), which opening it again undoes.
+    Raises NotFound, and Conflict where it is so already.
     """
     row = _row(connection, left, right)
     if row.state == state:
@@ -67,10 +73,26 @@ def decide(
     decided: dict[str, Any] = {"state": state, "decided_at": now, "decided_by": by, "note": note or None}
     if state == OPEN:
         decided |= {"decided_at": None, "decided_by": None, "note": None}
+    if row.decision_id is not None:
+        decisions.undo(connection, row.decision_id, by, note, now)
+    decided["decision_id"] = None
+    if state == ACCEPTED:
+        one, other = (_named(connection, number) for number in (row.left_customer_id, row.right_customer_id))
+        said = note or f"suggested with a match weight of {row.weight:.1f}"
+        decided["decision_id"] = decisions.decide(connection, Decision(MERGE, one, other, by, said, now))
     changed = table.update().where(
         table.c.left_customer_id == row.left_customer_id, table.c.right_customer_id == row.right_customer_id
     )
     return _plain(connection.execute(changed.values(**decided).returning(table)).one())
+
+
+def _named(connection: Connection, identifier_id: int) -> Identifier:
+    found = connection.execute(
+        select(identifier.c.namespace, identifier.c.value).where(identifier.c.identifier_id == identifier_id)
+    ).one_or_none()
+    if found is None:
+        raise NotFound(f"There is no customer {identifier_id} any more; run `onevoice match run` again")
+    return Identifier(found.namespace, found.value)
 
 
 def _row(connection: Connection, left: int, right: int) -> Row[Any]:

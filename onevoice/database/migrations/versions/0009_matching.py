@@ -18,6 +18,7 @@ CREATE TABLE match_suggestion (
     decided_at TIMESTAMP WITH TIME ZONE,
     decided_by TEXT,
     note TEXT,
+    decision_id UUID,
     CONSTRAINT pk_match_suggestion PRIMARY KEY (left_customer_id, right_customer_id)
 );
 CREATE INDEX ix_match_suggestion_right_customer_id ON match_suggestion (right_customer_id);
