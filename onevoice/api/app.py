@@ -17,6 +17,7 @@ from onevoice import database
 from onevoice.api import (
     consents,
     customers,
+    exports,
     health,
     journeys,
     keys,
@@ -47,7 +48,7 @@ from onevoice.kernel.settings import Settings
 log = logger("api")
 
 
-KEYED = (consents, customers, segments, journeys, kpis, sources, plans, quarantine, matches, privacy)
+KEYED = (exports, consents, customers, segments, journeys, kpis, sources, plans, quarantine, matches, privacy)
 """What wants an API key."""
 
 

@@ -144,3 +144,12 @@ def test_the_document_describes_every_route(shop: Shop) -> None:
 def test_the_first_key_is_made_once_and_kept_from_others(settings: Settings, shop: Shop) -> None:
     file, again = keys.first(shop.engine.database, shop.engine.settings)
     assert again is None and file.stat().st_mode & 0o077 == 0
+
+
+def test_an_export_comes_through_the_api(shop: Shop) -> None:
+    answer = shop.http.get("/v1/export/events?format=csv", headers={"x-api-key": shop.key})
+    assert answer.status_code == 200 and answer.headers["content-type"].startswith("text/csv")
+    assert answer.text.startswith('"event_id"')
+    none = shop.http.get("/v1/export/segments/none", headers={"x-api-key": shop.key})
+    assert (none.status_code, none.json()["code"]) == (404, "not_found")
+    assert shop.http.get("/v1/export/customers").status_code == 401

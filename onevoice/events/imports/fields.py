@@ -29,7 +29,7 @@ NAMES = {
     "anonymous_id": Field(TEXT, "anonymousid device_id"),
     "loyalty_card": Field(
         TEXT,
-        "card card_id card_number household_id loyalty_id tessera numero_tessera carta_fedelta codice_tessera "
+        "card card_id card_number household_id loyalty_id tessera tessera_fedelta numero_tessera carta_fedelta codice_tessera "
         "card_fidelitate nr_card card_de_fidelitate kartu nomor_kartu kartu_anggota nomor_anggota",
     ),
 }
@@ -47,7 +47,7 @@ PRODUCT_ID = Field(
     "prodotto id_produs cod_produs produs articol id_produk kode_produk produk kode_barang barang",
     required=True,
 )
-QUANTITY = Field(NUMBER, "qty quantita qta pezzi cantitate cant jumlah kuantitas")
+QUANTITY = Field(NUMBER, "qty quantita qta q_ta pezzi cantitate cant jumlah kuantitas")
 AT = "timestamp date datetime data data_ora tanggal waktu"
 
 FIELDS: dict[str, dict[str, Field]] = {
