@@ -29,8 +29,8 @@ NAMES = {
     "anonymous_id": Field(TEXT, "anonymousid device_id"),
     "loyalty_card": Field(
         TEXT,
-        "card card_id card_number household_id loyalty_id tessera tessera_fedelta numero_tessera carta_fedelta codice_tessera "
-        "card_fidelitate nr_card card_de_fidelitate kartu nomor_kartu kartu_anggota nomor_anggota",
+        "card card_id card_number household_id loyalty_id tessera tessera_fedelta numero_tessera carta_fedelta "
+        "codice_tessera card_fidelitate nr_card card_de_fidelitate kartu nomor_kartu kartu_anggota nomor_anggota",
     ),
 }
 """Identifiers; a row needs at least one of them."""
