@@ -13,7 +13,7 @@ from onevoice.events.importing import dry_run
 from onevoice.kernel.errors import OneVoiceError
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
-FEW = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FEW = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 HEADERS = {
     "orders": "order_id,ordered_at,loyalty_card,product_id,quantity,revenue",
