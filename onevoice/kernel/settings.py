@@ -17,8 +17,8 @@ import msgspec
 from onevoice.kernel.clock import Clock, SharedClock, SystemClock
 from onevoice.kernel.errors import ConfigurationError
 
-TABLES = ("channels", "identity", "stores", "import_places")
-"""Settings that are tables or lists of the file, and JSON in the environment."""
+TABLES = ("channels", "identity", "stores")
+"""Settings that are tables of the file, and JSON in the environment."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,6 @@ class Settings:
     in_flight: int = 100  # messages a delivery worker has attempted and not yet settled, at most
     lease_seconds: float = 60.0  # a worker unheard of for so long has lost its messages
     stores: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # options of object stores: s3, gs, az
-    import_places: tuple[str, ...] = ()  # what the api may fetch, by the URLs' beginnings, such as s3://bucket/
     channels: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     identity: Mapping[str, Any] = field(default_factory=dict)  # what overrides customers/identifiers.py
 
@@ -123,7 +122,7 @@ def as_environment(settings: Settings) -> dict[str, str]:
     return {
         f"ONEVOICE_{f.name.upper()}": msgspec.json.encode(value).decode() if f.name in TABLES else str(value)
         for f in fields(settings)
-        if (value := getattr(settings, f.name)) not in ("", {}, ())
+        if (value := getattr(settings, f.name)) not in ("", {})
     }
 
 

@@ -23,7 +23,7 @@ PART = '"#part"'
 ROWS_IN_A_PART = 20_000
 LINES_IN_A_PART = 100_000  # of orders, whose lines are put together
 
-WHOLE = {"orders": "order_id", "refunds": "refund_id"}
+WHOLE = {"orders": "order_id"}
 """Kinds of which several rows make one entry, and the field that says which."""
 
 SPACES = "".join(character for character in map(chr, range(0x3001)) if character.isspace())
@@ -53,9 +53,9 @@ def check(
     for name, column in columns.items():
         one, value, text = FIELDS[kind][name], key(name), rows.text(column)
         casts.append(f"{_cast(name, one, text, mapping)} AS {value}")
-        if one.required or one.kind != TEXT or one.one_of:
+        if one.required or one.kind != TEXT:
             blank = f"WHEN trim(coalesce({text}, '')) = '' THEN " + ("'missing'" if one.required else "NULL")
-            reason = literal(f"not {'one of ' + ', '.join(one.one_of) if one.one_of else NOUNS[one.kind]}")
+            reason = literal(f"not {NOUNS[one.kind]}")
             faults.append((column, text, f"CASE WHEN {_fits(one, value, now)} THEN NULL {blank} ELSE {reason} END"))
     named = [key(name) for name in NAMES if name in columns]
     if named:
@@ -146,8 +146,6 @@ def _cast(name: str, one: Field, text: str, mapping: Mapping) -> str:
     trimmed = (
         f"nullif(CASE WHEN regexp_matches({text}, {edge}) THEN trim({text}, {literal(SPACES)}) ELSE {text} END, '')"
     )
-    if one.one_of:
-        return f"lower({trimmed})"
     if name in NAMES:  # what stands for everybody identifies nobody
         return f"CASE WHEN NOT regexp_matches({trimmed}, {literal(BLOCKED.pattern)}, 'i') THEN {trimmed} END"
     return trimmed
@@ -155,8 +153,6 @@ def _cast(name: str, one: Field, text: str, mapping: Mapping) -> str:
 
 def _fits(one: Field, value: str, now: datetime) -> str:
     """SQL for whether there is a value, and one that the load can hold."""
-    if one.one_of:
-        return f"{value} IN ({', '.join(map(literal, one.one_of))})"
     if one.kind == TEXT:
         return f"{value} IS NOT NULL"
     if one.kind == MOMENT:

@@ -17,7 +17,6 @@ class Field:
     kind: str
     headers: str = ""  # separated by spaces
     required: bool = False
-    one_of: tuple[str, ...] = ()  # the only values there are
 
 
 NAMES = {

@@ -145,8 +145,6 @@ def _alike(name: str, one: Field, samples: Map[str, Sequence[str]], taken: Itera
 def _fits(one: Field, values: Sequence[str]) -> float:
     """The part of the values that can be read as the field's type, whichever way of writing it."""
     given = [value for value in values if value.strip()]
-    if one.one_of:
-        return sum(value.strip().lower() in one.one_of for value in given) / max(len(given), 1)
     if one.kind == TEXT:
         return 1.0
     reads = _reads_as_time if one.kind == MOMENT else _reads_as_number
