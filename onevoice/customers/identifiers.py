@@ -43,11 +43,14 @@ class Identifier:
 
     namespace: str
     value: str
+    id: int = field(init=False, compare=False, repr=False)
+    """Its number everywhere."""
 
-    @property
-    def id(self) -> int:
-        """Its number everywhere."""
-        return identifier_id(self.namespace, self.value)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "id", identifier_id(self.namespace, self.value))
+
+    def __hash__(self) -> int:
+        return self.id
 
     def __str__(self) -> str:
         return f"{self.namespace}:{self.value}"

@@ -26,6 +26,7 @@ from onevoice.warehouse import Facts, Warehouse
 
 __all__ = ["ANONYMOUS", "USER", "Identifier", "Link", "precedence", "resolve"]
 
+_TIMES = {"seen_at": "timestamp(6)", "known_at": "timestamp(6)"}
 _SEEN = {"identifier_id": "!int64", "namespace": "!string", "value": "!string", "seen_at": "!timestamp(6)"}
 
 MERGE, PART, BLOCK, UNDO = "merge", "part", "block", "undo"
@@ -61,8 +62,8 @@ def resolve(
     """Takes identifiers (with the time first seen), links and decisions (columns of IDENTITY_DECISIONS) in.
 
     Returns each seen identifier's customer, and the set of customers, old ids and new ones, that gained or lost an
-    identifier. The rows of the `projected` tables follow their identifiers to the new customers. To be called within a
-    transaction.
+    identifier or were seen earlier than was known. The rows of the `projected` tables follow their identifiers to the
+    new customers. To be called within a transaction.
     """
     if not seen and decided is None:
         return {}, set()
@@ -76,10 +77,13 @@ def resolve(
     if ends.num_rows:
         same = _same_anew(warehouse, pa.concat_tables(explicit))
         changed = _regroup(warehouse, pa.concat_tables([ends, same]), revision, projected, rules)
-    identifiers = warehouse.table(IDENTIFIERS)
-    found = warehouse.read(identifiers.semi_join(batch, "identifier_id").select("identifier_id", "customer_id"))
-    customers = dict(zip(found["identifier_id"].to_pylist(), found["customer_id"].to_pylist(), strict=True))
-    return customers, changed
+    known = ibis.table({"identifier_id": "int64", "is_new": "boolean", **_TIMES}, name="known_identifiers")
+    identifiers = warehouse.table(IDENTIFIERS).select("identifier_id", "customer_id")
+    is_news = (known.is_new | ibis.coalesce(known.seen_at < known.known_at, False)).cast("int8")
+    rows = known.select("identifier_id", is_news=is_news).join(identifiers, "identifier_id")
+    found = warehouse.read(rows.select("identifier_id", "customer_id", "is_news"))
+    changed |= set(found.filter(pc.equal(found["is_news"], 1))["customer_id"].to_pylist())
+    return dict(zip(found["identifier_id"].to_pylist(), found["customer_id"].to_pylist(), strict=True)), changed
 
 
 def regroup(

@@ -71,6 +71,15 @@ PACKED_FROM = 2_000
 READ_BYTES = 32 * 1024 * 1024
 """Bytes of payload, as they are stored, that one reading takes at most, if it is more than one row."""
 
+_READABLE = """(transaction, sequence) > (%s, %s) AND transaction < (
+    -- The snapshot's open transactions are those of the whole server; another database's do not write here.
+    SELECT coalesce(min(open), pg_snapshot_xmax(pg_current_snapshot()))::text::bigint
+    FROM pg_snapshot_xip(pg_current_snapshot()) AS open
+    WHERE open::xid NOT IN (
+        SELECT backend_xid FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND datname <> current_database()))"""
+
+_WAITS = f"SELECT EXISTS (SELECT 1 FROM inbox WHERE {_READABLE})"  # noqa: S608  # made of constants
+
 _ZSTD = b"\x28\xb5\x2f\xfd"  # how such a frame begins (RFC 8878); JSON does not
 
 
@@ -110,19 +119,12 @@ def read(connection: Connection, after: tuple[int, int], limit: int) -> list[tup
     """
     with driver(connection) as raw:
         rows = raw.execute(
-            """
+            f"""
             SELECT transaction, sequence, source_id, kind, received_at, payload, calls FROM (
                 SELECT *, sum(calls) OVER before AS calls_before, sum(octet_length(payload)) OVER before AS bytes_before
                 FROM (
                     SELECT * FROM inbox
-                    WHERE (transaction, sequence) > (%s, %s) AND transaction < (
-                        -- The snapshot's open transactions are those of the whole server; another database's do not
-                        -- write here.
-                        SELECT coalesce(min(open), pg_snapshot_xmax(pg_current_snapshot()))::text::bigint
-                        FROM pg_snapshot_xip(pg_current_snapshot()) AS open
-                        WHERE open::xid NOT IN (
-                            SELECT backend_xid FROM pg_stat_activity
-                            WHERE backend_xid IS NOT NULL AND datname <> current_database()))
+                    WHERE {_READABLE}
                     ORDER BY transaction, sequence LIMIT %s
                 ) AS next
                 WINDOW before AS (
@@ -130,11 +132,19 @@ def read(connection: Connection, after: tuple[int, int], limit: int) -> list[tup
             ) AS counted
             WHERE calls_before IS NULL OR calls_before < %s AND bytes_before < %s
             ORDER BY transaction, sequence
-            """,
+            """,  # noqa: S608  # made of constants
             (*after, limit, limit, READ_BYTES),
             binary=True,
         )
         return [(row[0], row[1], Entry(row[2], Kind(row[3]), row[4], unpacked(row[5]), row[6])) for row in rows]
+
+
+def is_waiting(connection: Connection, after: tuple[int, int]) -> bool:
+    """Whether `read` would give anything; cheap enough to ask many times a second."""
+    with driver(connection) as raw:
+        row = raw.execute(_WAITS, after).fetchone()
+        assert row is not None
+        return bool(row[0])
 
 
 def waiting(connection: Connection) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 A step is a row of hops, each idempotent, each receiver with its watermark; a kill anywhere is mended by the next step.
 """
 
+import time
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -19,6 +20,9 @@ from onevoice.segments import lists
 from onevoice.segments import service as segments
 from onevoice.segments.refresh import Refresher
 from onevoice.warehouse import Warehouse, watermark
+
+LOADING = timedelta(seconds=1)
+"""After so long a step with a budget begins no further load."""
 
 
 @dataclass
@@ -46,11 +50,15 @@ class Engine:
         """Loads, publishes, refreshes segments, ticks journeys, hands messages off. `now` is aware, in UTC.
 
         `budget` bounds the time given to segments that everybody must be asked about, so that no load waits for them;
-        they go on in the next step. Without it all segments are up to date when the step ends.
+        they go on in the next step, as does the load after `LOADING`. Without it all that waited is loaded and all
+        segments are up to date when the step ends.
         """
         report = StepReport()
+        began = time.monotonic()
         while taken := load(self.warehouse, self.database, self.secret, identity=self.settings.identity):
             report.loaded += taken
+            if budget is not None and time.monotonic() - began > LOADING.total_seconds():
+                break  # where more comes all the time, segments and journeys must have their turn
         publish(self.warehouse, self.database, watermark(self.warehouse, "revision")[0])
         report.erased = erasure.carry_out(
             self.warehouse, self.database, TABLES, PROJECTED, self.secret, now, self._rules()

@@ -4,7 +4,7 @@ Works on a batch as columns. What it writes it writes in the caller's transactio
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -18,12 +18,11 @@ from onevoice.customers.identity import Link
 from onevoice.customers.naming import UNIDENTIFIED, country_of, trust
 from onevoice.customers.refusals import Blocked
 from onevoice.database.inbox import Entry
-from onevoice.events import commerce
+from onevoice.events import commerce, door
 from onevoice.events.facts import EVENTS
 from onevoice.events.rows import Row, as_table
-from onevoice.events.vocabulary import Call, Context, EventEntry, text
+from onevoice.events.vocabulary import Call, Context, text
 from onevoice.kernel.clock import naive
-from onevoice.kernel.ids import fact_id
 from onevoice.warehouse import Facts, Warehouse
 
 LOYALTY_CARD = "loyalty_card"
@@ -32,11 +31,24 @@ LOYALTY_CARD = "loyalty_card"
 CHANNELS = {"web": "web", "app": "app", "till": "offline"}
 """The channel of an event by its source's kind; other kinds are `server`."""
 
-_entry = msgspec.json.Decoder(EventEntry)
-_call = msgspec.json.Decoder(Call, strict=False)
-_context = msgspec.json.Decoder(Context, strict=False)
 _mapping = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _empty = msgspec.Raw(b"{}")
+
+
+class Event(msgspec.Struct):
+    """An entry of the inbox (vocabulary.EventEntry) with its call read too."""
+
+    type: str
+    message_id: str
+    occurred_at: datetime
+    call: Call
+    context: Context | None = None
+
+
+_event = msgspec.json.Decoder(Event, strict=False)
+
+LinkKey = tuple[int, int, str, int]
+"""Both identifiers in order, the kind and the source; these say the trust too."""
 
 IsErased = Callable[[int, datetime], bool]
 """Whether an identifier was erased at or after an instant."""
@@ -44,15 +56,23 @@ IsErased = Callable[[int, datetime], bool]
 
 @dataclass(slots=True)
 class Batch:
-    """A batch in the making: plain rows per table, and the identifiers and links seen."""
+    """A batch in the making: plain rows per table, and the identifiers and links seen.
 
+    The same visitor comes with each of its events, so what was found out of a value or a pair is remembered here.
+    """
+
+    source_kinds: Mapping[int, str]
+    rules: Rules
+    is_erased: IsErased | None = None
     seen: dict[Identifier, datetime] = field(default_factory=dict)
-    links: list[Link] = field(default_factory=list)
+    links: dict[LinkKey, Link] = field(default_factory=dict)  # of those alike the first
     blocked: list[Blocked] = field(default_factory=list)
     events: list[Row] = field(default_factory=list)
     traits: list[Row] = field(default_factory=list)
+    described: set[int] = field(default_factory=set)  # the identifiers of which traits were told
     sales: list[commerce.Told] = field(default_factory=list)
-    is_erased: IsErased | None = None
+    named: dict[tuple[str, str, str], Identifier | None] = field(default_factory=dict)
+    trusts: dict[tuple[str, str, int], str | None] = field(default_factory=dict)
 
 
 def load(
@@ -66,108 +86,93 @@ def load(
     is_erased: IsErased | None = None,
 ) -> None:
     """Takes events in. `source_kinds` tells each source's kind, `projected` the tables that follow identity."""
-    batch = Batch(is_erased=is_erased)
-    for entry in _first_of_each(entries):
-        _take(batch, *entry, source_kinds, rules)
-    customers, moved = identity.resolve(warehouse, batch.seen, batch.links, revision, projected, rules)
+    batch = Batch(source_kinds, rules, is_erased)
+    known: set[str] = set()
+    for entry in entries:
+        received_at = naive(entry.received_at)
+        for event in _event.decode_lines(entry.payload):
+            event_id = door.key(entry.source_id, event.message_id).hex()
+            # The door lets an event in once; what was told otherwise may come twice in one batch.
+            if event_id not in known:
+                known.add(event_id)
+                _take(batch, event_id, entry.source_id, received_at, event)
+    customers, changed = identity.resolve(warehouse, batch.seen, list(batch.links.values()), revision, projected, rules)
     refusals.take_blocked(warehouse, batch.blocked)
     warehouse.append(EVENTS, as_table(EVENTS, batch.events, customers))
     profiles.take_traits(warehouse, as_table(TRAITS, batch.traits, customers))
     commerce.load(warehouse, batch.sales, customers)
-    profiles.rebuild(warehouse, moved | set(customers.values()), secret)
+    profiles.rebuild(warehouse, changed | {customers[one] for one in batch.described}, secret)
 
 
-def _first_of_each(entries: Sequence[Entry]) -> Iterable[tuple[str, Entry, EventEntry]]:
-    """Each event once. The door lets an event in once; what was told otherwise may come twice in one batch."""
-    fresh: dict[str, tuple[Entry, EventEntry]] = {}
-    for entry in entries:
-        for event in _entry.decode_lines(entry.payload):
-            fresh.setdefault(fact_id("event", entry.source_id, event.message_id).hex, (entry, event))
-    return ((event_id, *both) for event_id, both in fresh.items())
-
-
-def _take(
-    batch: Batch, event_id: str, entry: Entry, event: EventEntry, source_kinds: Mapping[int, str], rules: Rules
-) -> None:
-    call = _call.decode(event.call)
-    context = call.context
-    if event.context is not msgspec.UNSET:  # the batch's context fills in what the call's own does not say
-        shared = _context.decode(event.context)
+def _take(batch: Batch, event_id: str, source_id: int, received_at: datetime, event: Event) -> None:
+    call, context = event.call, event.call.context
+    shared = event.context
+    if shared is not None:  # the batch's context fills in what the call's own does not say
         if context is None:
             context = shared
         else:
             context.external_ids = context.external_ids or shared.external_ids
             context.traits = _given(context.traits) or shared.traits
     at = naive(event.occurred_at)
-    kind = source_kinds.get(entry.source_id, "")
+    kind = batch.source_kinds.get(source_id, "")
     is_commerce = event.type == "track" and call.event in commerce.EVENTS
-    card = commerce.loyalty_card(bytes(_given(call.properties) or _empty)) if is_commerce else ""
-    identifiers = _identifiers(batch, event_id, entry, at, call, context, card, rules)
+    properties = bytes(_given(call.properties) or _empty)
+    card = commerce.loyalty_card(properties) if is_commerce else ""
+    identifiers = _identifiers(batch, event_id, source_id, at, call, context, card)
     if batch.is_erased is not None and any(batch.is_erased(one.id, event.occurred_at) for one in identifiers):
         return  # an old fact come again must not bring back who was erased
-    primary = identifiers[0]
+    primary, seen = identifiers[0], batch.seen
     for one in identifiers:
-        batch.seen[one] = min(at, batch.seen.get(one, at))
+        held = seen.get(one)
+        if held is None or at < held:
+            seen[one] = at
     for other in identifiers[1:]:
-        if link := _link(event_id, entry, event, primary, other, at, kind, rules):
-            batch.links.append(link)
+        _link(batch, event_id, source_id, event.type, primary, other, at, kind)
     channel = CHANNELS.get(kind, "server")
-    properties = _given(call.properties) or _empty
     if event.type in ("identify", "group"):
-        properties = _traits_of(call, context)
+        properties = bytes(_traits_of(call, context))
         if event.type == "identify":
+            batch.described.add(primary.id)
             for name, value in _mapping.decode(properties).items():
                 batch.traits.append((primary.id, primary.id, snake(name), _trait(bytes(value)), at, event_id))
     name = (call.event if event.type == "track" else call.name) or ""
+    written = properties.decode()
     batch.events.append(
-        (
-            event_id,
-            entry.source_id,
-            event.type,
-            name,
-            channel,
-            primary.id,
-            primary.id,
-            at,
-            naive(entry.received_at),
-            bytes(properties).decode(),
-        )
+        (event_id, source_id, event.type, name, channel, primary.id, primary.id, at, received_at, written)
     )
     if is_commerce:
-        told = commerce.Told(
-            name, event_id, entry.source_id, primary.id, channel, at, naive(entry.received_at), bytes(properties)
-        )
+        told = commerce.Told(name, event_id, source_id, primary.id, channel, at, received_at, properties)
         batch.sales.append(told)
 
 
 def _identifiers(
-    batch: Batch,
-    event_id: str,
-    entry: Entry,
-    at: datetime,
-    call: Call,
-    context: Context | None,
-    card: str,
-    rules: Rules,
+    batch: Batch, event_id: str, source_id: int, at: datetime, call: Call, context: Context | None, card: str
 ) -> list[Identifier]:
     """What names the customer in this call, the strongest first: user id, external ids, loyalty card, anonymous id.
 
     Where nothing does, the event is nobody's and kept under an id of its own.
     """
-    source = rules.source(entry.source_id)
-    externals = [(e.type, text(e.id)) for e in (context.external_ids if context else []) if e.collection == "users"]
+    source = batch.rules.source(source_id)
+    told_of = context.external_ids if context else []
+    externals = [(e.type, text(e.id)) for e in told_of if e.collection == "users"] if told_of else []
     traits = _mapping.decode(_traits_of(call, context)) if externals or source.traits else {}
     named = [(name, _words(traits[name])) for name in source.traits if name in traits]
     found = [(USER, text(call.user_id)), *externals, (LOYALTY_CARD, card), *named]
     found += [(ANONYMOUS, text(call.anonymous_id)), (USER, text(call.previous_id))]
-    country = source.country or country_of({name: _words(value) for name, value in traits.items()})
-    made: dict[Identifier, None] = {}
+    country = source.country or (country_of({name: _words(value) for name, value in traits.items()}) if traits else "")
+    made: list[Identifier] = []
     for namespace, value in found:
-        if one := identifier(namespace, value, rules, country):
-            made[one] = None
-        elif value:
-            batch.blocked.append(Blocked(namespace, value, entry.source_id, event_id, at))
-    return list(made) or [Identifier(UNIDENTIFIED, event_id)]
+        if not value:
+            continue
+        key = (namespace, value, country)
+        if key not in batch.named:
+            batch.named[key] = identifier(namespace, value, batch.rules, country)
+        one = batch.named[key]
+        if one is None:
+            batch.blocked.append(Blocked(namespace, value, source_id, event_id, at))
+        elif one not in made:
+            made.append(one)
+    return made or [Identifier(UNIDENTIFIED, event_id)]
 
 
 def _words(value: msgspec.Raw) -> str:
@@ -177,27 +182,33 @@ def _words(value: msgspec.Raw) -> str:
 
 
 def _link(
+    batch: Batch,
     event_id: str,
-    entry: Entry,
-    event: EventEntry,
+    source_id: int,
+    call_type: str,
     left: Identifier,
     right: Identifier,
     at: datetime,
     source_kind: str,
-    rules: Rules,
-) -> Link | None:
-    """What the event says of two identifiers; nothing where the device is one that many people use."""
-    sure = trust(left, right, source_kind, rules.source(entry.source_id), rules)
+) -> None:
+    """Notes what the event says of two identifiers; nothing where the device is one that many people use."""
+    key = (left.namespace, right.namespace, source_id)
+    if key not in batch.trusts:
+        batch.trusts[key] = trust(left, right, source_kind, batch.rules.source(source_id), batch.rules)
+    sure = batch.trusts[key]
     if sure is None:
-        return None
+        return
     kind = (
         "alias"
-        if event.type == "alias"
+        if call_type == "alias"
         else "identify"
         if ANONYMOUS in (left.namespace, right.namespace)
         else "external"
     )
-    return Link(left, right, kind, sure, entry.source_id, event_id, at)
+    pair = (left.id, right.id) if left.id < right.id else (right.id, left.id)
+    held = batch.links.get((*pair, kind, source_id))
+    if held is None or (at, event_id) < (held.linked_at, held.event_id):
+        batch.links[(*pair, kind, source_id)] = Link(left, right, kind, sure, source_id, event_id, at)
 
 
 def _traits_of(call: Call, context: Context | None) -> msgspec.Raw:

@@ -5,6 +5,7 @@ Whoever comes back after the erasure is a new customer: only what happened befor
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from functools import cache
 from hashlib import blake2b
 
 from sqlalchemy import Connection, select
@@ -37,8 +38,12 @@ def test(connection: Connection, secret: bytes) -> Callable[[int, datetime], boo
     if not erased:
         return None
 
+    @cache
+    def when(identifier_id: int) -> datetime | None:
+        return erased.get(identifier_hash(secret, identifier_id))
+
     def is_erased(identifier_id: int, at: datetime) -> bool:
-        gone_at = erased.get(identifier_hash(secret, identifier_id))
+        gone_at = when(identifier_id)
         return gone_at is not None and at <= gone_at
 
     return is_erased

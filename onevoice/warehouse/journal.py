@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 Key = tuple[str, str]
 """A table, and the name its rows bear (of the event, the trait, the segment); an empty name where they bear none."""
@@ -39,9 +38,9 @@ class Journal:
         if not name:
             self._add((table, ""), rows[owner])
             return
-        distinct = rows.group_by([owner, *name]).aggregate([])
-        for value in distinct[name[0]].unique().to_pylist():
-            self._add((table, value), distinct.filter(pc.equal(distinct[name[0]], value))[owner])
+        by_name = rows.group_by(name).aggregate([(owner, "distinct")])
+        for value, owners in zip(by_name[name[0]].to_pylist(), by_name[f"{owner}_distinct"], strict=True):
+            self._add((table, value), owners.values)
 
     def take(self) -> dict[Key, pa.Array]:
         """What was noted since the last call, each owner once."""
@@ -57,5 +56,5 @@ class Journal:
         finally:
             self.ignored.discard(table)
 
-    def _add(self, key: Key, owners: pa.ChunkedArray) -> None:
+    def _add(self, key: Key, owners: pa.Array | pa.ChunkedArray) -> None:
         self.noted.setdefault(key, []).append(owners.unique())
