@@ -4,7 +4,7 @@ Pure but for `load`: what is made of an event depends on that event alone. How t
 is the catalogue's (`catalog/orders.py`, `catalog/carts.py`, `catalog/load.py`). Events not in `EVENTS` are none of it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -82,7 +82,7 @@ def load(warehouse: Warehouse, told: Sequence[Told], customers: Mapping[int, int
     if not told:
         return
     rows = Rows()
-    for event in {event.event_id: event for event in told}.values():
+    for event in _once({event.event_id: event for event in told}.values()):
         take(rows, event, read(event.properties))
     products.take(warehouse, rows.products)
     if rows.order_events:
@@ -92,6 +92,20 @@ def load(warehouse: Warehouse, told: Sequence[Told], customers: Mapping[int, int
         carts.take(warehouse, as_table(CART_EVENTS, rows.cart_events, customers))
     if rows.coupon_events:
         warehouse.replace(COUPON_EVENTS, ["event_id"], as_table(COUPON_EVENTS, rows.coupon_events, customers))
+
+
+def _once(told: Iterable[Told]) -> Iterator[Told]:
+    """The events without those that show what a newer one shows in the same words: they say only when last."""
+    shown: dict[tuple[str, bytes], Told] = {}
+    for event in told:
+        if event.name not in SHOWN:
+            yield event
+            continue
+        key = (event.channel, event.properties)
+        held = shown.get(key)
+        if held is None or held.occurred_at < event.occurred_at:
+            shown[key] = event
+    yield from shown.values()
 
 
 def read(properties: msgspec.Raw | bytes) -> Commerce:
