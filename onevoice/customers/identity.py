@@ -27,7 +27,13 @@ from onevoice.warehouse import Facts, Warehouse
 __all__ = ["ANONYMOUS", "USER", "Identifier", "Link", "precedence", "resolve"]
 
 _TIMES = {"seen_at": "timestamp(6)", "known_at": "timestamp(6)"}
-_SEEN = {"identifier_id": "!int64", "namespace": "!string", "value": "!string", "seen_at": "!timestamp(6)"}
+_SEEN = {
+    "identifier_id": "!int64",
+    "namespace": "!string",
+    "value": "!string",
+    "seen_at": "!timestamp(6)",
+    "revision": "!int64",
+}
 
 MERGE, PART, BLOCK, UNDO = "merge", "part", "block", "undo"
 
@@ -67,8 +73,8 @@ def resolve(
     """
     if not seen and decided is None:
         return {}, set()
-    batch = warehouse.stage("seen_identifiers", _seen_table(seen))
-    _take_seen(warehouse, batch, revision)
+    batch = warehouse.stage("seen_identifiers", _seen_table(seen, revision))
+    _take_seen(warehouse, batch)
     touched = [_take_links(warehouse, links)] if links else []
     explicit = [warehouse.read(_decided_ends(warehouse, decided))] if decided is not None and decided.num_rows else []
     explicit += [_proven_aliases(links), warehouse.read(_awaited(warehouse))]
@@ -95,14 +101,14 @@ def regroup(
     """
     if not ids:
         return set()
-    _take_seen(warehouse, warehouse.stage("seen_identifiers", _seen_table({})), revision)  # nobody new
+    _take_seen(warehouse, warehouse.stage("seen_identifiers", _seen_table({}, revision)))  # nobody new
     return _regroup(warehouse, pa.table({"identifier_id": pa.array(ids, pa.int64())}), revision, projected, rules)
 
 
 # -- taking in
 
 
-def _take_seen(warehouse: Warehouse, batch: ir.Table, revision: int) -> None:
+def _take_seen(warehouse: Warehouse, batch: ir.Table) -> None:
     """An identifier never seen before is a customer of its own until a link says otherwise."""
     identifiers = warehouse.table(IDENTIFIERS)
     held = identifiers.semi_join(batch, "identifier_id")
@@ -122,7 +128,7 @@ def _take_seen(warehouse: Warehouse, batch: ir.Table, revision: int) -> None:
                 "value",
                 customer_id=new.identifier_id,
                 first_seen_at=new.seen_at,
-                revision=ibis.literal(revision, "int64"),
+                revision=new.revision,
                 cluster_id=new.identifier_id,
                 same_id=new.identifier_id,
                 is_shared=ibis.literal(False),
@@ -457,6 +463,7 @@ def _leaders(group: np.ndarray, ids: np.ndarray, rank: np.ndarray) -> np.ndarray
 def _write(warehouse: Warehouse, rows: pa.Table, revision: int) -> None:
     """Writes what the links say now beside each identifier; one that stays with its customer keeps its revision."""
     identifiers = warehouse.table(IDENTIFIERS)
+    rows = rows.append_column("now_revision", pa.array([revision] * rows.num_rows, pa.int64()))
     target = warehouse.stage("regrouped", rows.rename_columns({"customer_id": "now_customer"}))
     following = identifiers.join(target, "identifier_id")
     is_moved = following.now_customer != following.old_customer_id
@@ -464,7 +471,7 @@ def _write(warehouse: Warehouse, rows: pa.Table, revision: int) -> None:
         customer_id=following.now_customer,
         cluster_id=following.now_cluster,
         is_shared=following.now_shared,
-        revision=ibis.ifelse(is_moved, ibis.literal(revision, "int64"), following.revision),
+        revision=ibis.ifelse(is_moved, following.now_revision, following.revision),
     )
     warehouse.replace(IDENTIFIERS, ["identifier_id"], following.select(*IDENTIFIERS.columns))
 
@@ -487,13 +494,15 @@ def _move(warehouse: Warehouse, moved: pa.Table, projected: Sequence[Facts]) -> 
 # -- as tables
 
 
-def _seen_table(seen: Mapping[Identifier, datetime]) -> pa.Table:
+def _seen_table(seen: Mapping[Identifier, datetime], revision: int) -> pa.Table:
+    """The revision is a column here and not a word of the statements, so that those are compiled once."""
     schema = ibis.schema(_SEEN).to_pyarrow()
     columns = [
         [identifier.id for identifier in seen],
         [identifier.namespace for identifier in seen],
         [identifier.value for identifier in seen],
         list(seen.values()),
+        [revision] * len(seen),
     ]
     return pa.table([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)
 
