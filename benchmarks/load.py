@@ -24,13 +24,14 @@ import msgspec
 from benchmarks.ingest import PORT, _peak_memory, _ready
 from benchmarks.result import Result
 from onevoice import database, warehouse
+from onevoice.cli.kinds import Role
 from onevoice.cli.serve import prepared, spawn
 from onevoice.database.inbox import Entry, Kind
 from onevoice.engine.client import EngineClient
 from onevoice.engine.load import BATCH, TABLES, take
 from onevoice.events import sources
 from onevoice.kernel.errors import Unavailable
-from onevoice.kernel.settings import Role, Settings
+from onevoice.kernel.settings import Settings
 from onevoice.warehouse.journal import Journal
 
 SIZE = 100_000
