@@ -58,6 +58,13 @@ def now(request: Request) -> datetime:
     return at
 
 
+def caller(request: Request) -> str:
+    """The name of the key a request brings, for the record of who did what."""
+    with database(request).connect() as connection:
+        return keys.name_of(connection, key_of(request))
+
+
 Database = Annotated[Engine, Depends(database)]
 Ask = Annotated[EngineClient, Depends(engine_client)]
 Now = Annotated[datetime, Depends(now)]
+Caller = Annotated[str, Depends(caller)]

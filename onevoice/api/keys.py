@@ -23,6 +23,11 @@ def is_known(connection: Connection, key: str) -> bool:
     return bool(connection.scalar(select(exists().where(api_key.c.key_hash == _hash(key)))))
 
 
+def name_of(connection: Connection, key: str) -> str:
+    """The name under which a key was made; empty where there is no such key."""
+    return connection.scalar(select(api_key.c.name).where(api_key.c.key_hash == _hash(key))) or ""
+
+
 def first(database: Engine, settings: Settings) -> tuple[Path, str | None]:
     """Makes the first key where there is none; returns the file that holds it (mode 600) and the key if it is new."""
     file = settings.data_dir / "api-key"

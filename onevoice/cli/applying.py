@@ -54,7 +54,7 @@ def apply(connection: Connection, folder: Path, clock: Clock) -> list[dict[str, 
         now = clock.now()
         try:
             if document["kind"] == "segment":
-                version, changed = segments.save(connection, document, now, coming=names)
+                version, changed = segments.save(connection, document, now, coming=names, by="command line")
             elif document["kind"] == "tracking_plan":
                 version, changed = plans.save(connection, document, now)
             elif document["kind"] == "retention":

@@ -1,4 +1,4 @@
-"""`onevoice segment`: the schema of conditions, for an editor."""
+"""`onevoice segment schema`: the schema of conditions, for an editor."""
 
 import json
 
@@ -15,8 +15,3 @@ def schema() -> None:
     from onevoice.segments.schema import tree_schema
 
     typer.echo(json.dumps(tree_schema(), indent=2, ensure_ascii=False))
-
-
-@app.callback()
-def root() -> None:
-    """So that `schema` stays a command of its own while it is the only one."""

@@ -1,8 +1,10 @@
 """How the engine answers the api: local HTTP, one path per question. The api's side is in client.py."""
 
+import asyncio
 import hmac
 import threading
 import time
+from asyncio import FIRST_COMPLETED
 
 import msgspec
 import uvicorn
@@ -17,6 +19,16 @@ from onevoice.engine.client import HEADER, engine_key
 from onevoice.engine.engine import Engine
 from onevoice.engine.questions import QUESTIONS
 from onevoice.kernel.errors import NotFound, OneVoiceError, Unauthorized
+from onevoice.warehouse import INTERRUPTED
+
+NOBODY_LISTENS = 499
+"""As nginx has it: whoever asked has gone, such as for a newer preview."""
+
+
+async def _left(request: Request) -> None:
+    """Returns when whoever asked has gone."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def serve(engine: Engine) -> uvicorn.Server:
@@ -33,8 +45,15 @@ def serve(engine: Engine) -> uvicorn.Server:
             if question is None:
                 raise NotFound("No such question; the api and the engine are of different versions")
             arguments = msgspec.json.decode(await request.body())
-            result = await run_in_threadpool(lambda: question(engine.warehouse.reader(), clock.now(), **arguments))
-            return Response(msgspec.json.encode(result), media_type="application/json")
+            reader = engine.warehouse.reader()
+            asking = asyncio.ensure_future(run_in_threadpool(lambda: question(reader, clock.now(), **arguments)))
+            await asyncio.wait({asking, leaving := asyncio.ensure_future(_left(request))}, return_when=FIRST_COMPLETED)
+            leaving.cancel()
+            if not asking.done():
+                reader.interrupt()
+            return Response(msgspec.json.encode(await asking), media_type="application/json")
+        except INTERRUPTED:
+            return Response(status_code=NOBODY_LISTENS)
         except OneVoiceError as error:
             body = msgspec.json.encode({"code": error.code, "message": error.message})
             return Response(body, error.status, media_type="application/json")

@@ -19,8 +19,8 @@ from onevoice.journeys.figures import figures
 from onevoice.kernel.clock import aware
 from onevoice.privacy import retention
 from onevoice.privacy.access import collected
-from onevoice.segments import preview
-from onevoice.segments.facts import SEGMENT_MEMBERS
+from onevoice.segments import explain, preview
+from onevoice.segments.facts import SEGMENT_MEMBERS, SEGMENT_STATES
 from onevoice.segments.tree import condition
 from onevoice.warehouse import Facts, Warehouse
 
@@ -136,9 +136,23 @@ def segment_sizes(warehouse: Warehouse, now: datetime) -> dict[str, int]:
     return {row["segment"]: row["size"] for row in sorted(rows, key=lambda row: row["segment"])}
 
 
-def segment_preview(warehouse: Warehouse, now: datetime, where: dict[str, Any], sample: int = 10) -> Any:
+def segment_states(warehouse: Warehouse, now: datetime) -> dict[str, dict[str, Any]]:
+    """By segment: when it was last computed whole, how long that took, what kept it from being computed."""
+    rows = warehouse.rows(warehouse.table(SEGMENT_STATES))
+    return {row["segment"]: {**row, "computed_at": aware(row["computed_at"])} for row in rows}
+
+
+def segment_preview(
+    warehouse: Warehouse, now: datetime, where: dict[str, Any], sample: int = 10, overlap: bool = False
+) -> Any:
     """How many would be in a segment with this condition, and some of them; nothing is saved."""
-    return preview.preview(warehouse, condition(where), now, sample)
+    return preview.preview(warehouse, condition(where), now, sample, overlap)
+
+
+def segment_explain(warehouse: Warehouse, now: datetime, where: dict[str, Any], customer_id: int) -> Any:
+    """Which parts of a condition hold for a customer, with the values seen."""
+    views.customer(warehouse, customer_id, now)
+    return explain.explain(condition(where), warehouse, now, customer_id)
 
 
 def journey(warehouse: Warehouse, now: datetime, name: str) -> dict[str, Any]:
@@ -185,7 +199,9 @@ QUESTIONS: dict[str, Question] = {
         retention_tried,
         segment,
         segment_sizes,
+        segment_states,
         segment_preview,
+        segment_explain,
         journey,
         overview,
         health,

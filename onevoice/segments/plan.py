@@ -19,7 +19,7 @@ from onevoice.segments.service import SavedSegment
 from onevoice.segments.tree import Condition, Leaf, kind_of
 from onevoice.warehouse import Facts, Warehouse
 from onevoice.warehouse.journal import Key
-from onevoice.warehouse.moving import Moving, moving
+from onevoice.warehouse.moving import HERE, Moving, moving
 
 Moment = tuple[str, str]
 """A table and its column that says when something was."""
@@ -60,11 +60,18 @@ def plan(segment: SavedSegment, warehouse: Warehouse) -> Plan:
     def compiled(where: Warehouse, now: datetime) -> str:
         return str(warehouse.backend.compile(members(condition, where, now)))
 
-    some = moving(lambda now: compiled(narrowed, now), warehouse.is_duckdb)
-    everybody = moving(lambda now: compiled(warehouse, now), warehouse.is_duckdb)
+    named = set(_spans(condition))
+    # Of a day of the calendar and a moment relative to now the later or earlier counts, which moves by no rule.
+    is_fixed = not named.isdisjoint({"since", "until", "during"})
+    some = None if is_fixed else moving(lambda now: compiled(narrowed, now), warehouse.is_duckdb)
+    everybody = None if is_fixed else moving(lambda now: compiled(warehouse, now), warehouse.is_duckdb)
+    text = compiled(narrowed, HERE)
     tables = tuple(narrowed.asked.values())
-    offsets = everybody.offsets if everybody else frozenset()
-    windows = frozenset(-offset for offset in offsets) | frozenset(durations(condition))
+    lengths = set(durations(condition))
+    if everybody:
+        lengths |= {-offset for offset in everybody.offsets}
+    else:
+        lengths |= {timedelta(), *(one + other for one in lengths for other in lengths)}
     return Plan(
         segment.name,
         segment.version,
@@ -72,10 +79,12 @@ def plan(segment: SavedSegment, warehouse: Warehouse) -> Plan:
         tables,
         frozenset(_keys(tables, reads(condition))),
         reads(condition).segments,
-        frozenset(_moments(tables, some)),
-        windows,
+        frozenset(_moments(tables, text)),
+        frozenset(lengths),
         is_whole=is_population_relative(condition),
-        is_timed=some is None or any(_asks_of_dates(leaf) for leaf in leaves(condition)),
+        is_timed="during" in named
+        or (some is None and not is_fixed)
+        or any(_asks_of_dates(leaf) for leaf in leaves(condition)),
         everybody=everybody,
         some=some,
     )
@@ -83,15 +92,28 @@ def plan(segment: SavedSegment, warehouse: Warehouse) -> Plan:
 
 def durations(value: Any) -> Iterator[timedelta]:
     """Every `60 days` in a condition, wherever it stands."""
+    for _, text in _texts(value):
+        if re.fullmatch(DURATION, text.strip()):
+            yield days(text)
+
+
+def _spans(value: Any) -> Iterator[str]:
+    """The names of all parameters that are set to texts."""
+    for name, _ in _texts(value):
+        yield name
+
+
+def _texts(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
     if isinstance(value, msgspec.Struct):
-        value = [getattr(value, name) for name in value.__struct_fields__]
-    elif isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, list | tuple):
+        value = {field: getattr(value, field) for field in value.__struct_fields__}
+    if isinstance(value, dict):
+        for key, one in value.items():
+            yield from _texts(one, str(key))
+    elif isinstance(value, list | tuple):
         for one in value:
-            yield from durations(one)
-    elif isinstance(value, str) and re.fullmatch(DURATION, value.strip()):
-        yield days(value)
+            yield from _texts(one, name)
+    elif isinstance(value, str):
+        yield name, value
 
 
 def _keys(tables: tuple[Facts, ...], read: Reads) -> Iterator[Key]:
@@ -108,9 +130,8 @@ def _asks_of_dates(leaf: Leaf) -> bool:
     return read.windows and TRAITS.name in read.tables
 
 
-def _moments(tables: tuple[Facts, ...], query: Moving | None) -> Iterator[Moment]:
+def _moments(tables: tuple[Facts, ...], text: str) -> Iterator[Moment]:
     """The times that the query names; what it does not name it does not compare."""
-    text = "".join(query.pieces) if query else ""
     for facts in tables:
         if "customer_id" in facts.columns or facts.name in THROUGH:
             for name, kind in facts.columns.items():

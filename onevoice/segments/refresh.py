@@ -16,12 +16,12 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 
-from onevoice.customers.facts import ADDRESSES, SUPPRESSIONS
+from onevoice.customers.facts import ADDRESSES, IDENTIFIERS, SUPPRESSIONS
 from onevoice.delivery.facts import MESSAGE_EVENTS, MESSAGES
 from onevoice.kernel.clock import naive
 from onevoice.kernel.log import logger
 from onevoice.segments import edges, membership
-from onevoice.segments.facts import SEGMENT_MEMBERS, SEGMENT_STATES
+from onevoice.segments.facts import LIST_ENTRIES, SEGMENT_MEMBERS, SEGMENT_STATES
 from onevoice.segments.narrowed import Narrowed
 from onevoice.segments.plan import Plan, plan
 from onevoice.segments.service import SavedSegment
@@ -66,7 +66,11 @@ class Touched:
 NOBODY = Touched(pa.array([], pa.int64()), frozenset())
 
 
-OWNERS = {SUPPRESSIONS.name: ADDRESSES, MESSAGE_EVENTS.name: MESSAGES}
+OWNERS = {
+    SUPPRESSIONS.name: ADDRESSES,
+    MESSAGE_EVENTS.name: MESSAGES,
+    LIST_ENTRIES.name: IDENTIFIERS,
+}
 """Where it is found whose a row is that names no customer."""
 
 

@@ -28,6 +28,8 @@ MONEY = "decimal(18, 4)"
 DATA_ERRORS = (duckdb.DataError, duckdb.InvalidInputException)
 """What the store raises for values it cannot take."""
 
+INTERRUPTED = duckdb.InterruptException
+
 QUERY_ERRORS = (*DATA_ERRORS, duckdb.ProgrammingError, duckdb.NotSupportedError, duckdb.OutOfMemoryException)
 """What the store raises where one query is to blame, so that others may go on."""
 
@@ -290,6 +292,11 @@ class Warehouse:
             raise
         if self.is_duckdb:
             self.execute("COMMIT")
+
+    def interrupt(self) -> None:
+        """Ends the query that another thread runs on this connection, which raises `INTERRUPTED` there."""
+        if self.is_duckdb:
+            self.backend.con.interrupt()
 
     def close(self) -> None:
         """Closes the connection; a DuckDB file is then free for another process."""

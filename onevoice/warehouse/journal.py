@@ -19,7 +19,7 @@ OWNER, NAMES = "customer_id", ("name", "segment")
 def noted_columns(columns: tuple[str, ...], order_by: tuple[str, ...]) -> list[str]:
     """What is noted of a table's row: whose it is, and the name it bears. Of a row that is no customer's, its key."""
     if OWNER not in columns:
-        return [order_by[0]]
+        return ["identifier_id" if "identifier_id" in columns else order_by[0]]
     return [OWNER, *[name for name in NAMES if name in columns][:1]]
 
 

@@ -153,3 +153,34 @@ def test_an_export_comes_through_the_api(shop: Shop) -> None:
     none = shop.http.get("/v1/export/segments/none", headers={"x-api-key": shop.key})
     assert (none.status_code, none.json()["code"]) == (404, "not_found")
     assert shop.http.get("/v1/export/customers").status_code == 401
+
+
+def test_a_segment_is_made_changed_explained_deleted_and_brought_back(shop: Shop) -> None:
+    http, headers = shop.http, {"x-api-key": shop.key}
+    one = {"name": "browsers", "where": {"event": {"name": "Product Viewed"}}}
+    assert http.post("/v1/segments", headers=headers, json=one).json() == {
+        "name": "browsers",
+        "version": 1,
+        "changed": True,
+    }
+    two = {"name": "browsers", "where": {"event": {"name": "Product Viewed", "at_least": 2}}}
+    assert http.put("/v1/segments/browsers", headers=headers, json=two).json()["version"] == 2
+    shop.send("track", userId="anna", event="Product Viewed")
+    step(shop)
+    row = next(row for row in shop.get("/v1/segments") if row["name"] == "browsers")
+    assert row["size"] == 0 and row["computed_at"] and row["took_ms"] > 0 and row["error"] is None
+    customer_id = shop.get("/v1/customers?search=anna")["customers"][0]["customer_id"]
+    told = shop.get(f"/v1/segments/browsers/explain?customer_id={customer_id}")
+    assert told["holds"] is False and told["seen"]["count"] == 1
+    tried = http.post("/v1/segments/preview", headers=headers, json={"where": one["where"], "overlap": True}).json()
+    assert tried["size"] == 1 and tried["sample"][0]["customer_id"] == customer_id
+    assert [row["saved_by"] for row in shop.get("/v1/segments/browsers/versions")] == ["first", "first"]
+    assert "+    at_least: 2" in shop.get("/v1/segments/browsers/difference?old=1&new=2")["lines"]
+    refused = http.delete("/v1/segments/dormant", headers=headers)
+    assert refused.status_code == 409 and "segment dormant → journey win-back" in refused.json()["message"]
+    assert http.delete("/v1/segments/browsers", headers=headers).status_code == 204
+    assert http.get("/v1/segments/browsers", headers=headers).status_code == 404
+    assert [row["name"] for row in shop.get("/v1/segments/archived")] == ["browsers"]
+    assert http.post("/v1/segments/browsers/restore", headers=headers, json={"version": 1}).json()["version"] == 3
+    shop.engine.step(shop.clock.now())
+    assert shop.get("/v1/segments/browsers")["size"] == 1
