@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from onevoice.catalog.facts import CART_EVENTS, CART_LINES, CARTS, ORDERS
 from onevoice.catalog.returns import money, zero
@@ -17,6 +18,7 @@ from onevoice.kernel.clock import naive
 from onevoice.warehouse import MONEY, Warehouse, remembered
 
 KEY = ("source_id", "cart_id")
+PERSON = ("source_id", "identifier_id")
 
 ABANDONED_AFTER = timedelta(hours=1)
 """A cart with something in it that was left alone for so long is abandoned, unless another time is asked for."""
@@ -28,26 +30,25 @@ CONTENT = ("added", "removed", "held")
 def take(warehouse: Warehouse, events: pa.Table) -> None:
     """Takes in rows of `cart_events`, each event once; to be called within a transaction."""
     fresh, held = warehouse.stage("fresh_cart_events", events), warehouse.table(CART_EVENTS)
-    people = fresh.select("source_id", "identifier_id").distinct()
-    theirs = warehouse.stage("their_cart_events", held.semi_join(people, ("source_id", "identifier_id")))
-    named = theirs.select(*KEY).union(fresh.select(*KEY), distinct=True)
-    named = warehouse.stage("touched_carts", named.filter(named.cart_id != ""))
-    # Whoever else named these carts may have added to them without naming them.
-    sharers = held.semi_join(named, KEY).select("source_id", "identifier_id").distinct()
-    others = held.semi_join(sharers.anti_join(people, ("source_id", "identifier_id")), ("source_id", "identifier_id"))
-    known = warehouse.stage("known_cart_events", theirs.union(others))
-    new = warehouse.stage("new_cart_events", fresh.anti_join(known, "event_id"))
+    people = warehouse.stage("cart_people", _people(fresh))
+    theirs = warehouse.stage("their_cart_events", _by(held, people))
+    names_none = pc.and_(pc.equal(events["kind"], "ordered"), pc.equal(events["cart_id"], ""))
+    if pc.all(names_none).as_py() and not warehouse.count(theirs):
+        warehouse.append(CART_EVENTS, fresh)  # bought without a cart, as at most checkouts that tell nothing of theirs
+        return
+    named = warehouse.stage("named_carts", _named(theirs, fresh))
+    known = warehouse.stage("known_cart_events", _with_sharers(theirs, held, named, people))
+    new = warehouse.stage("new_cart_events", _new(fresh, known))
     warehouse.append(CART_EVENTS, new)
-    placed = warehouse.stage("placed_cart_events", _placed(known.union(new)))
-    own = people.select("source_id", cart_id=_own(people.identifier_id))
-    touched = warehouse.stage("remade_carts", named.union(own))
-    lines = warehouse.stage("standing_cart_lines", _contents(placed.semi_join(touched, KEY)))
-    carts = warehouse.stage("standing_carts", _carts(placed.semi_join(touched, KEY), lines))
+    placed = warehouse.stage("placed_cart_events", _placed(known, new))
+    touched = warehouse.stage("remade_carts", _touched(named, people))
+    mine = warehouse.stage("touched_cart_events", _in(placed, touched))
+    lines = warehouse.stage("standing_cart_lines", _contents(mine))
+    carts = warehouse.stage("standing_carts", _carts(mine, lines))
     for facts in (CARTS, CART_LINES):
         warehouse.delete(facts, touched)
     warehouse.append(CARTS, carts)
-    owners = carts.select(*KEY, "identifier_id", "customer_id")
-    warehouse.append(CART_LINES, lines.filter(lines.quantity > 0).join(owners, KEY))
+    warehouse.append(CART_LINES, _owned(lines, carts))
 
 
 def standing(warehouse: Warehouse, now: datetime, abandoned_after: timedelta = ABANDONED_AFTER) -> ir.Table:
@@ -78,8 +79,55 @@ def standing(warehouse: Warehouse, now: datetime, abandoned_after: timedelta = A
 
 
 @remembered
-def _placed(told: ir.Table) -> ir.Table:
+def _people(events: ir.Table) -> ir.Table:
+    return events.select(*PERSON).distinct()
+
+
+@remembered
+def _by(held: ir.Table, people: ir.Table) -> ir.Table:
+    return held.semi_join(people, PERSON)
+
+
+@remembered
+def _named(theirs: ir.Table, fresh: ir.Table) -> ir.Table:
+    """The carts that these people ever named."""
+    named = theirs.select(*KEY).union(fresh.select(*KEY), distinct=True)
+    return named.filter(named.cart_id != "")
+
+
+@remembered
+def _with_sharers(theirs: ir.Table, held: ir.Table, named: ir.Table, people: ir.Table) -> ir.Table:
+    """With `theirs`, what others told who named the same carts: they may have added to them without naming them."""
+    sharers = held.semi_join(named, KEY).select(*PERSON).distinct().anti_join(people, PERSON)
+    return theirs.union(held.semi_join(sharers, PERSON))
+
+
+@remembered
+def _new(fresh: ir.Table, known: ir.Table) -> ir.Table:
+    return fresh.anti_join(known, "event_id")
+
+
+@remembered
+def _touched(named: ir.Table, people: ir.Table) -> ir.Table:
+    """The carts to make anew. Those that only the sharers named are as they were."""
+    return named.union(people.select("source_id", cart_id=_own(people.identifier_id)))
+
+
+@remembered
+def _in(placed: ir.Table, carts: ir.Table) -> ir.Table:
+    return placed.semi_join(carts, KEY)
+
+
+@remembered
+def _owned(lines: ir.Table, carts: ir.Table) -> ir.Table:
+    """The lines that have something on them, with whose they are."""
+    return lines.filter(lines.quantity > 0).join(carts.select(*KEY, "identifier_id", "customer_id"), KEY)
+
+
+@remembered
+def _placed(known: ir.Table, new: ir.Table) -> ir.Table:
     """The events with the cart they belong to, and their place in it."""
+    told = known.union(new)
     order = [told.occurred_at, told.event_id, told.line]
     turn = ibis.row_number().over(group_by=["source_id", "identifier_id"], order_by=order)
     numbered = told.mutate(turn=turn.cast("int64"))

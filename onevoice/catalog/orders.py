@@ -47,8 +47,12 @@ def made(orders: ir.Table) -> ir.Table:
 
 
 def kept(lines: ir.Table) -> ir.Table:
-    """The order lines of which something was kept, for what was bought and how often."""
-    return lines.filter(lines.quantity > 0)
+    """The order lines of which something was kept, for what was bought and how often.
+
+    Some tills write no quantity on some lines; such a line was kept unless its money went back.
+    """
+    uncounted = (lines.gross_quantity == 0) & (lines.quantity == 0) & (lines.revenue == lines.gross_revenue)
+    return lines.filter((lines.quantity > 0) | uncounted)
 
 
 def take(warehouse: Warehouse, events: pa.Table, lines: pa.Table) -> None:
@@ -56,22 +60,22 @@ def take(warehouse: Warehouse, events: pa.Table, lines: pa.Table) -> None:
     fresh = warehouse.stage("fresh_order_events", events)
     fresh_lines = warehouse.stage("fresh_order_event_lines", lines)
     known = _related(warehouse, fresh)
-    new = warehouse.stage("new_order_events", fresh.anti_join(known, "event_id"))
-    told, told_lines = known.union(new), fresh_lines.semi_join(new, "event_id")
-    is_known = warehouse.count(known) > 0
-    if is_known:
-        told_lines = warehouse.table(ORDER_EVENT_LINES).semi_join(known, "event_id").union(told_lines)
-    told = warehouse.stage("told_order_events", told)
-    told_lines = warehouse.stage("told_order_event_lines", told_lines)
-    warehouse.append(ORDER_EVENTS, new)
-    warehouse.append(ORDER_EVENT_LINES, fresh_lines.semi_join(new, "event_id"))
-    if is_known:
+    if warehouse.count(known):
+        new = warehouse.stage("new_order_events", _new(fresh, known))
+        new_lines = warehouse.stage("new_order_event_lines", _of(fresh_lines, new))
+        told = warehouse.stage("told_order_events", _both(known, new))
+        held_lines = _of(warehouse.table(ORDER_EVENT_LINES), known)
+        told_lines = warehouse.stage("told_order_event_lines", _both(held_lines, new_lines))
         _forget(warehouse, known)
+    else:
+        new, new_lines, told, told_lines = fresh, fresh_lines, fresh, fresh_lines
+    warehouse.append(ORDER_EVENTS, new)
+    warehouse.append(ORDER_EVENT_LINES, new_lines)
     plain = warehouse.stage("plain_order_events", _plain(told))
     warehouse.append(ORDERS, _plain_orders(plain))
     warehouse.append(ORDER_LINES, _plain_lines(plain, told_lines))
     warehouse.append(COUPON_EVENTS, _redeemed(_plain_orders(plain)))
-    rest = warehouse.stage("mixed_order_events", told.anti_join(plain, "event_id"))
+    rest = warehouse.stage("mixed_order_events", _new(told, plain))
     if warehouse.count(rest):
         _project(warehouse, rest, told_lines)
 
@@ -86,17 +90,42 @@ def remake(warehouse: Warehouse) -> None:
 def _related(warehouse: Warehouse, fresh: ir.Table) -> ir.Table:
     """What is held of the orders that the fresh events speak of, by order id or by receipt."""
     held = warehouse.table(ORDER_EVENTS)
-    ids = warehouse.stage("touched_order_ids", fresh.filter(fresh.order_id != "").select("order_id").distinct())
+    ids = warehouse.stage("touched_order_ids", _ids(fresh))
     while True:  # an order whose receipt is another's too brings that one in; seldom more than one round
-        near = warehouse.stage("near_order_events", held.semi_join(ids, "order_id"))
+        near = warehouse.stage("near_order_events", _by_id(held, ids))
         slips = warehouse.stage("touched_slips", _slips(fresh, near))
         if not warehouse.count(slips):
             break
-        more = warehouse.stage("more_order_ids", _on_slips(held, slips).anti_join(ids, "order_id"))
+        more = warehouse.stage("more_order_ids", _on_slips(held, slips, ids))
         if not warehouse.count(more):
             break
         warehouse.append(Facts("touched_order_ids", {"order_id": "string"}, ("order_id",)), more)
-    return warehouse.stage("related_order_events", near.union(_loose(held, fresh, slips)))
+    return warehouse.stage("related_order_events", _near_or_loose(near, held, fresh, slips))
+
+
+@remembered
+def _new(fresh: ir.Table, known: ir.Table) -> ir.Table:
+    return fresh.anti_join(known, "event_id")
+
+
+@remembered
+def _of(lines: ir.Table, events: ir.Table) -> ir.Table:
+    return lines.semi_join(events, "event_id")
+
+
+@remembered
+def _both(some: ir.Table, others: ir.Table) -> ir.Table:
+    return some.union(others)
+
+
+@remembered
+def _ids(events: ir.Table) -> ir.Table:
+    return events.filter(events.order_id != "").select("order_id").distinct()
+
+
+@remembered
+def _by_id(held: ir.Table, ids: ir.Table) -> ir.Table:
+    return held.semi_join(ids, "order_id")
 
 
 @remembered
@@ -106,20 +135,20 @@ def _slips(fresh: ir.Table, near: ir.Table) -> ir.Table:
 
 
 @remembered
-def _on_slips(held: ir.Table, slips: ir.Table) -> ir.Table:
-    """The orders with these receipts."""
+def _on_slips(held: ir.Table, slips: ir.Table, ids: ir.Table) -> ir.Table:
+    """The orders with these receipts that are not among `ids`."""
     sales = held.filter(held.kind.isin(SALES), held.receipt.notnull())
     found = sales.semi_join(slips, returns.on_slip(sales, "store_id", "receipt", slips))
-    return found.select("order_id").distinct()
+    return found.select("order_id").distinct().anti_join(ids, "order_id")
 
 
 @remembered
-def _loose(held: ir.Table, fresh: ir.Table, slips: ir.Table) -> ir.Table:
-    """The returns without an order id that name these receipts, or that are told again."""
+def _near_or_loose(near: ir.Table, held: ir.Table, fresh: ir.Table, slips: ir.Table) -> ir.Table:
+    """With `near`, the returns without an order id that name these receipts, or that are told again."""
     loose = held.filter(held.order_id == "")
     named = loose.semi_join(slips, returns.on_slip(loose, "original_store_id", "original_receipt", slips))
     again = loose.semi_join(fresh.filter(fresh.order_id == ""), ("source_id", "refund_id"))
-    return named.union(again, distinct=True)
+    return near.union(named.union(again, distinct=True))
 
 
 def _forget(warehouse: Warehouse, known: ir.Table) -> None:

@@ -99,6 +99,12 @@ def test_an_order_converts_the_cart_and_what_comes_next_begins_an_empty_one(stor
     assert inside(store) == {"c1": {"p9": 1.0}}
 
 
+def test_an_order_that_names_the_cart_converts_it_whoever_tells(store: Warehouse) -> None:
+    tell(store, added("e1"))
+    tell(store, completed("e2", TODAY + HOUR, customer=2, cart_id="c1"))
+    assert cart(store)["state"] == "converted"
+
+
 def test_a_cart_left_alone_is_abandoned_unless_it_is_empty_or_bought_elsewhere(store: Warehouse) -> None:
     tell(store, added("e1"))
     tell(store, added("e2", customer=2, cart_id="c2"), removed("e3", 0, customer=2, cart_id="c2"))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onevoice.catalog.facts import COUPON_EVENTS, ORDER_EVENTS, ORDER_LINES, ORDERS, REFUNDS
-from onevoice.catalog.orders import counted, remake
+from onevoice.catalog.orders import counted, kept, remake
 from onevoice.warehouse import Warehouse
 from tests.catalog.telling import (
     DAY,
@@ -130,6 +130,14 @@ def test_a_refund_told_again_under_its_own_id_is_one(store: Warehouse) -> None:
     tell(store, refunded("e3", TODAY + 2 * DAY, total=12, refund_id="r1"))
     assert amounts(store) == [12.0]
     assert figures(store) == ("placed", 25.0, 12.0, 13.0)
+
+
+def test_a_line_without_pieces_is_kept_until_its_money_goes_back(store: Warehouse) -> None:
+    weighed = {"product_id": "p1", "quantity": 0, "revenue": 3}
+    tell(store, completed("e1", products=[weighed, {"product_id": "p2", "price": 5}]))
+    assert store.count(kept(store.table(ORDER_LINES))) == 2
+    tell(store, refunded("e2", products=[weighed]))
+    assert [row["product_id"] for row in store.rows(kept(store.table(ORDER_LINES)))] == ["p2"]
 
 
 def test_a_share_of_a_cent_is_not_lost(store: Warehouse) -> None:
