@@ -19,6 +19,7 @@ from onevoice.api import (
     customers,
     exports,
     health,
+    identity,
     journeys,
     keys,
     kpis,
@@ -48,7 +49,7 @@ from onevoice.kernel.settings import Settings
 log = logger("api")
 
 
-KEYED = (exports, consents, customers, segments, journeys, kpis, sources, plans, quarantine, matches, privacy)
+KEYED = (exports, consents, customers, segments, journeys, kpis, sources, plans, quarantine, identity, matches, privacy)
 """What wants an API key."""
 
 

@@ -1,5 +1,6 @@
 """Customers over HTTP: search, one customer, the timeline, and why they did or did not get a message."""
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query
@@ -70,11 +71,20 @@ class ConsentShown(BaseModel):
     reason: str
 
 
+class TraitProvenance(BaseModel):
+    """Who said a trait last, and when."""
+
+    identifier: str
+    event_id: str
+    occurred_at: datetime
+
+
 class Customer(CustomerRow):
     """All that is known of a customer."""
 
     time_zone: str
     traits: dict[str, Any]
+    provenance: dict[str, TraitProvenance]
     identifiers: list[IdentifierShown]
     links: list[LinkShown]
     addresses: list[AddressShown]

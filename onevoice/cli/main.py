@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import onevoice
-from onevoice.cli import conditions, consent, lists, matches, plans, privacy, quarantine, segments, sources, suppress
+from onevoice.cli import conditions, consent, identity, lists, matches, plans, privacy, quarantine, segments, sources, suppress
 from onevoice.cli.kinds import ExportFormat, ExportKind, ImportKind, Role
 from onevoice.cli.options import AsJson, DataDir
 from onevoice.cli.options import settings as _settings
@@ -39,6 +39,7 @@ app.add_typer(matches.app, name="match")
 app.add_typer(quarantine.app, name="quarantine")
 segments.app.add_typer(conditions.app)
 app.add_typer(segments.app, name="segment")
+app.add_typer(identity.app, name="identity")
 app.add_typer(plans.app, name="tracking-plan")
 app.add_typer(lists.app, name="list")
 

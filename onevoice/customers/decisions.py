@@ -7,16 +7,19 @@ once. It counts whatever links come later; an undo leaves exactly what would be 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
 import pyarrow as pa
-from sqlalchemy import Connection, Row, select, tuple_
+from sqlalchemy import Connection, select, tuple_
+from sqlalchemy.exc import IntegrityError
 
 from onevoice.customers import identity, profiles
 from onevoice.customers.facts import IDENTITY_DECISIONS
-from onevoice.customers.identifiers import Identifier, Rules
+from onevoice.customers.identifiers import RULES, Identifier, Rules, identifier
 from onevoice.customers.identity import BLOCK, MERGE, PART, UNDO
+from onevoice.customers.models import identifier as published
 from onevoice.customers.models import identity_decision as table
 from onevoice.customers.schemas import DecisionEntry
 from onevoice.database import inbox
@@ -60,22 +63,7 @@ def decide(connection: Connection, decision: Decision) -> UUID:
         raise InvalidInput(f"{decision.one} is given twice; name two different identifiers")
     if not decision.person.strip():
         raise InvalidInput("Say who decides: a decision is kept with its person")
-    other = decision.other or Identifier("", "")
-    _keep(
-        connection,
-        decision.id,
-        DecisionEntry(
-            decision.id.hex,
-            decision.action,
-            decision.person,
-            decision.note,
-            decision.decided_at,
-            decision.one.namespace,
-            decision.one.value,
-            other.namespace,
-            other.value,
-        ),
-    )
+    _keep(connection, entry(decision))
     return decision.id
 
 
@@ -84,36 +72,92 @@ def undo(connection: Connection, decision_id: UUID, person: str, note: str, now:
 
     Raises NotFound, Conflict where it was undone before, InvalidInput for an undo, which is mended by deciding anew.
     """
-    row = connection.execute(select(table).where(table.c.id == decision_id).with_for_update()).one_or_none()
-    if row is None:
-        raise NotFound(f"There is no decision {decision_id}; list them with `onevoice identity decisions`")
-    if row.action == UNDO:
+    decided = get(connection, decision_id)
+    if decided.action == UNDO:
         raise InvalidInput("An undo cannot be undone; decide anew instead")
     if not person.strip():
         raise InvalidInput("Say who decides: an undo is kept with its person")
-    if connection.scalar(select(table.c.id).where(table.c.undoes == decision_id)):
-        raise Conflict(f"The decision {decision_id} was undone before")
-    made = fact_id("undo", decision_id)
-    _keep(
-        connection,
-        made,
-        DecisionEntry(
-            made.hex,
-            UNDO,
-            person,
-            note,
-            now,
-            row.namespace,
-            row.value,
-            row.other_namespace,
-            row.other_value,
-            decision_id.hex,
-        ),
+    made = undoing(decided, person, note, now)
+    try:
+        with connection.begin_nested():
+            _keep(connection, made)
+    except IntegrityError as error:  # one undo a decision
+        raise Conflict(f"The decision {decision_id} was undone before") from error
+    return UUID(made.decision_id)
+
+
+def named(connection: Connection, text: str, rules: Rules = RULES) -> Identifier:
+    """The identifier that `namespace:value` or `customer:ID` (as published) names. Raises InvalidInput, NotFound."""
+    namespace, colon, value = text.partition(":")
+    if namespace == "customer" and value.isdecimal() and int(value) < 2**63:
+        return of_customer(connection, int(value))
+    found = identifier(namespace, value, rules) if colon and namespace else None
+    if found is None:
+        raise InvalidInput(f"{text!r} names nobody; write namespace:value, such as loyalty_card:900, or customer:ID")
+    return found
+
+
+def of_customer(connection: Connection, customer_id: int) -> Identifier:
+    """The identifier that gives a customer its id. Raises NotFound."""
+    columns = (published.c.namespace, published.c.value)
+    row = connection.execute(select(*columns).where(published.c.identifier_id == customer_id)).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no customer {customer_id}; search by an identifier")
+    return Identifier(row.namespace, row.value)
+
+
+def get(connection: Connection, decision_id: UUID) -> DecisionEntry:
+    """A decision as it was made. Raises NotFound."""
+    row = connection.execute(select(table).where(table.c.id == decision_id)).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no decision {decision_id}; list them with `onevoice identity decisions`")
+    return DecisionEntry(
+        row.id.hex,
+        row.action,
+        row.person,
+        row.note,
+        row.decided_at,
+        row.namespace,
+        row.value,
+        row.other_namespace,
+        row.other_value,
+        row.undoes.hex if row.undoes else "",
     )
-    return made
 
 
-def listed(connection: Connection, identifiers: Sequence[tuple[str, str]] = (), limit: int = 100) -> list[Row[tuple]]:  # type: ignore[type-arg]  # a row's columns are told by the table
+def entry(decision: Decision) -> DecisionEntry:
+    """A decision in the shape in which it travels."""
+    other = decision.other or Identifier("", "")
+    return DecisionEntry(
+        decision.id.hex,
+        decision.action,
+        decision.person,
+        decision.note,
+        decision.decided_at,
+        decision.one.namespace,
+        decision.one.value,
+        other.namespace,
+        other.value,
+    )
+
+
+def undoing(decision: DecisionEntry, person: str, note: str, now: datetime) -> DecisionEntry:
+    """The undo of a decision."""
+    made = fact_id("undo", decision.decision_id).hex
+    return msgspec.structs.replace(
+        decision,
+        decision_id=made,
+        action=UNDO,
+        person=person,
+        note=note,
+        decided_at=now,
+        undoes=decision.decision_id,
+    )
+
+
+def listed(
+    connection: Connection, identifiers: Sequence[tuple[str, str]] = (), limit: int = 100
+) -> list[dict[str, Any]]:
     """Decisions, the newest first, each with `undone_by`; only those about the identifiers, where some are given."""
     undos = table.alias()
     query = (
@@ -126,14 +170,14 @@ def listed(connection: Connection, identifiers: Sequence[tuple[str, str]] = (), 
     if identifiers:
         ends = (tuple_(table.c.namespace, table.c.value), tuple_(table.c.other_namespace, table.c.other_value))
         query = query.where(ends[0].in_(identifiers) | ends[1].in_(identifiers))
-    return list(connection.execute(query))
+    return [dict(row) for row in connection.execute(query).mappings()]
 
 
-def _keep(connection: Connection, decision_id: UUID, entry: DecisionEntry) -> None:
+def _keep(connection: Connection, entry: DecisionEntry) -> None:
     one, other = Identifier(entry.namespace, entry.value), Identifier(entry.other_namespace, entry.other_value)
     connection.execute(
         table.insert().values(
-            id=decision_id,
+            id=UUID(entry.decision_id),
             action=entry.action,
             identifier_id=one.id,
             other_id=other.id if entry.other_namespace else 0,

@@ -29,7 +29,7 @@ LONGEST = 1024
 
 BLOCKED = re.compile(
     r"""^(["']?([0-]*|-1|null|none|nil|nan|undefined|anonymous|guest|anon|id|distinct_?id|not_authenticated|email"""
-    r"""|n/a|true|false|void|invalid|unknown|\[object object\]|\s*)["']?|.{1000}(.|\n){25}(.|\n)*)$""",
+    r"""|n/a|true|false|void|invalid|unknown|\[object object\]|\s*)["']?|[\s\S]{1000}[\s\S]{25}[\s\S]*)$""",
     re.IGNORECASE,
 )
 """Values that careless callers send for everybody; as identifiers they do not count. From the lists of Segment Unify,

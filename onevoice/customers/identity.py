@@ -143,11 +143,13 @@ def _take_seen(warehouse: Warehouse, batch: ir.Table) -> None:
 
 
 def _awaited(warehouse: Warehouse) -> ir.Table:
-    """New identifiers about which people decided before they came."""
+    """Both ends of decisions about identifiers that come only now."""
     decisions = warehouse.table(IDENTITY_DECISIONS)
-    ends = _ends(decisions.select(left_id=decisions.identifier_id, right_id=decisions.other_id))
     new = ibis.table({"identifier_id": "int64"}, name="newcomers")
-    return new.select("identifier_id").semi_join(ends, "identifier_id")
+    of_one = decisions.semi_join(new, "identifier_id")
+    about = of_one.union(decisions.semi_join(new, decisions.other_id == new.identifier_id))
+    ends = _ends(about.select(left_id=about.identifier_id, right_id=about.other_id))
+    return ends.filter(ends.identifier_id != 0)
 
 
 def _take_links(warehouse: Warehouse, links: Sequence[Link]) -> pa.Table:

@@ -9,8 +9,10 @@ import msgspec
 
 from onevoice.catalog.facts import ORDERS, REFUNDS
 from onevoice.customers import views
-from onevoice.customers.schemas import Suggestion
+from onevoice.customers.identifiers import Identifier, rules
+from onevoice.customers.schemas import DecisionEntry, Suggestion
 from onevoice.delivery.facts import MESSAGE_EVENTS, MESSAGES
+from onevoice.engine import merging
 from onevoice.engine.load import TABLES
 from onevoice.events.facts import EVENTS
 from onevoice.insights import experiments, metrics
@@ -35,6 +37,25 @@ def search_customers(warehouse: Warehouse, now: datetime, text: str = "", limit:
 def customer(warehouse: Warehouse, now: datetime, customer_id: int) -> dict[str, Any]:
     """See customers.views.customer."""
     return views.customer(warehouse, customer_id, now)
+
+
+def customer_of(warehouse: Warehouse, now: datetime, namespace: str, value: str) -> dict[str, Any]:
+    """See customers.views.customer_of."""
+    return views.customer_of(warehouse, Identifier(namespace, value), now)
+
+
+def identity_warnings(
+    warehouse: Warehouse, now: datetime, customer_id: int | None = None, rule: str = "", limit: int = 100
+) -> list[dict[str, Any]]:
+    """See customers.views.warnings."""
+    return views.warnings(warehouse, customer_id, rule, limit)
+
+
+def identity_preview(
+    warehouse: Warehouse, now: datetime, told: dict[str, Any], identity: dict[str, Any]
+) -> dict[str, Any]:
+    """See engine.merging.preview."""
+    return merging.preview(warehouse, msgspec.convert(told, DecisionEntry), rules(identity, {}))
 
 
 def timeline(warehouse: Warehouse, now: datetime, customer_id: int, limit: int = 100) -> list[dict[str, Any]]:
@@ -192,6 +213,9 @@ QUESTIONS: dict[str, Question] = {
     for question in (
         search_customers,
         customer,
+        customer_of,
+        identity_warnings,
+        identity_preview,
         timeline,
         reasons,
         matches,
