@@ -102,7 +102,9 @@ def regroup(
     if not ids:
         return set()
     _take_seen(warehouse, warehouse.stage("seen_identifiers", _seen_table({}, revision)))  # nobody new
-    return _regroup(warehouse, pa.table({"identifier_id": pa.array(ids, pa.int64())}), revision, projected, rules)
+    ends = pa.table({"identifier_id": pa.array(ids, pa.int64())})
+    ends = pa.concat_tables([ends, _same_anew(warehouse, ends)])
+    return _regroup(warehouse, ends, revision, projected, rules)
 
 
 # -- taking in

@@ -36,7 +36,11 @@ def load_consents(
     rows = [one for one in told if is_erased is None or not is_erased(one.identifier_id, one.occurred_at)]
     if not rows:
         return
-    named = {Identifier(row.namespace, row.value): naive(row.occurred_at) for row in rows if row.namespace}
+    named: dict[Identifier, datetime] = {}
+    for row in rows:
+        if row.namespace:
+            one, at = Identifier(row.namespace, row.value), naive(row.occurred_at)
+            named[one] = min(at, named.get(one, at))
     customers, _ = identity.resolve(warehouse, named, [], revision, projected)
     profiles.rebuild(warehouse, customers.values(), secret)
     fresh = warehouse.stage(
