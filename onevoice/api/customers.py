@@ -1,6 +1,5 @@
 """Customers over HTTP: search, one customer, the timeline, and why they did or did not get a message."""
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query
@@ -76,7 +75,7 @@ class TraitProvenance(BaseModel):
 
     identifier: str
     event_id: str
-    occurred_at: datetime
+    occurred_at: Instant
 
 
 class Customer(CustomerRow):
