@@ -155,7 +155,7 @@ def memory() -> Warehouse:
 BOUNDS = st.tuples(st.integers(0, 10), st.integers(0, 10))
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
 @given(events=EVENTS, pairs=st.lists(PAIRS, min_size=1, max_size=3), cuts=BOUNDS, refused=st.booleans())
 def test_what_is_undone_has_never_been(memory, events, pairs, cuts, refused) -> None:
     check(memory, events, pairs, cuts, refused)
