@@ -9,7 +9,19 @@ from typing import Annotated
 import typer
 
 import onevoice
-from onevoice.cli import conditions, consent, identity, lists, matches, plans, privacy, quarantine, segments, sources, suppress
+from onevoice.cli import (
+    conditions,
+    consent,
+    identity,
+    lists,
+    matches,
+    plans,
+    privacy,
+    quarantine,
+    segments,
+    sources,
+    suppress,
+)
 from onevoice.cli.kinds import ExportFormat, ExportKind, ImportKind, Role
 from onevoice.cli.options import AsJson, DataDir
 from onevoice.cli.options import settings as _settings
