@@ -179,16 +179,32 @@ class Warehouse:
 
     def create(self, tables: Sequence[Facts]) -> None:
         """Creates what is missing and adds columns that are new; nothing is dropped."""
+        held = self._held_columns()
         for facts in tables:
             columns = {name: self._native(kind) for name, kind in facts.columns.items()}
             definition = ", ".join(f"{name} {kind}" for name, kind in columns.items())
             engine = "" if self.is_duckdb else f" ENGINE = MergeTree ORDER BY ({', '.join(facts.order_by)})"
-            self.execute(f"CREATE TABLE IF NOT EXISTS {facts.name} ({definition}){engine}")
+            if facts.name not in held:
+                self.execute(f"CREATE TABLE IF NOT EXISTS {facts.name} ({definition}){engine}")
+                continue
             for name, kind in columns.items():
-                # A column added later is null in the rows that are there.
-                self.execute(
-                    f"ALTER TABLE {facts.name} ADD COLUMN IF NOT EXISTS {name} {kind.removesuffix(' NOT NULL')}"
-                )
+                if name not in held[facts.name]:  # null in the rows that are there
+                    nullable = kind.removesuffix(" NOT NULL")
+                    self.execute(f"ALTER TABLE {facts.name} ADD COLUMN IF NOT EXISTS {name} {nullable}")
+
+    def _held_columns(self) -> dict[str, set[str]]:
+        """The columns of each table that is there: asked at once, since a statement a column takes seconds on chDB."""
+        if self.is_duckdb:
+            known = "duckdb_columns() WHERE database_name = current_database()"
+            rows = self.backend.con.sql(f"SELECT table_name, column_name FROM {known}").fetchall()
+        else:
+            rows = self.backend.con.query(
+                "SELECT table, name FROM system.columns WHERE database = currentDatabase()"
+            ).result_rows
+        held: dict[str, set[str]] = {}
+        for table, name in rows:
+            held.setdefault(table, set()).add(name)
+        return held
 
     def append(self, facts: Facts, rows: pa.Table | ir.Table) -> None:
         """Adds rows; columns are matched by name."""

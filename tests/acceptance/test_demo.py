@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.xdist_group("demo")  # all on one worker: what they look at is one run, a minute long
+
 HOUSEHOLDS = 120
 SMALL = ("--households", str(HOUSEHOLDS), "--days", "8")
 KEYS = """customers identities orders order_lines sales aov repeat_purchase_rate segments messages decisions holdout
