@@ -22,7 +22,7 @@ from onevoice.customers.facts import IDENTIFIERS, IDENTITY_DECISIONS, IDENTITY_L
 from onevoice.customers.grouping import Edges, grouped, least, parts
 from onevoice.customers.identifiers import ANONYMOUS, DEVICE, PROVEN, RULES, TRUSTS, USER, Identifier, Rules
 from onevoice.kernel.ids import fact_id
-from onevoice.warehouse import Facts, Warehouse
+from onevoice.warehouse import Facts, Warehouse, remembered
 
 __all__ = ["ANONYMOUS", "USER", "Identifier", "Link", "precedence", "resolve"]
 
@@ -84,10 +84,7 @@ def resolve(
         same = _same_anew(warehouse, pa.concat_tables(explicit))
         changed = _regroup(warehouse, pa.concat_tables([ends, same]), revision, projected, rules)
     known = ibis.table({"identifier_id": "int64", "is_new": "boolean", **_TIMES}, name="known_identifiers")
-    identifiers = warehouse.table(IDENTIFIERS).select("identifier_id", "customer_id")
-    is_news = (known.is_new | ibis.coalesce(known.seen_at < known.known_at, False)).cast("int8")
-    rows = known.select("identifier_id", is_news=is_news).join(identifiers, "identifier_id")
-    found = warehouse.read(rows.select("identifier_id", "customer_id", "is_news"))
+    found = warehouse.read(_customers(known, warehouse.table(IDENTIFIERS)))
     changed |= set(found.filter(pc.equal(found["is_news"], 1))["customer_id"].to_pylist())
     return dict(zip(found["identifier_id"].to_pylist(), found["customer_id"].to_pylist(), strict=True)), changed
 
@@ -107,47 +104,70 @@ def regroup(
     return _regroup(warehouse, ends, revision, projected, rules)
 
 
+@remembered
+def _customers(known: ir.Table, identifiers: ir.Table) -> ir.Table:
+    """Each seen identifier's customer, and whether there is something new about the identifier itself."""
+    is_news = (known.is_new | ibis.coalesce(known.seen_at < known.known_at, False)).cast("int8")
+    rows = known.select("identifier_id", is_news=is_news)
+    rows = rows.join(identifiers.select("identifier_id", "customer_id"), "identifier_id")
+    return rows.select("identifier_id", "customer_id", "is_news")
+
+
 # -- taking in
 
 
 def _take_seen(warehouse: Warehouse, batch: ir.Table) -> None:
     """An identifier never seen before is a customer of its own until a link says otherwise."""
     identifiers = warehouse.table(IDENTIFIERS)
+    known = warehouse.stage("known_identifiers", _known(identifiers, batch))
+    warehouse.append(IDENTIFIERS, warehouse.stage("newcomers", _newcomers(known)))
+    earlier = warehouse.stage("earlier_identifiers", _earlier(known))
+    if warehouse.count(earlier):
+        warehouse.replace(IDENTIFIERS, ["identifier_id"], _with_earlier(identifiers, earlier))
+
+
+@remembered
+def _known(identifiers: ir.Table, batch: ir.Table) -> ir.Table:
+    """The seen identifiers with what is held of them."""
     held = identifiers.semi_join(batch, "identifier_id")
     joined = batch.left_join(held, "identifier_id")
-    known = warehouse.stage(
-        "known_identifiers",
-        joined.select(*batch.columns, known_at=held.first_seen_at, is_new=held.identifier_id.isnull()),
-    )
+    return joined.select(*batch.columns, known_at=held.first_seen_at, is_new=held.identifier_id.isnull())
+
+
+@remembered
+def _newcomers(known: ir.Table) -> ir.Table:
     new = known.filter(known.is_new)
-    warehouse.append(
-        IDENTIFIERS,
-        warehouse.stage(
-            "newcomers",
-            new.select(
-                "identifier_id",
-                "namespace",
-                "value",
-                customer_id=new.identifier_id,
-                first_seen_at=new.seen_at,
-                revision=new.revision,
-                cluster_id=new.identifier_id,
-                same_id=new.identifier_id,
-                is_shared=ibis.literal(False),
-            ),
-        ),
+    return new.select(
+        "identifier_id",
+        "namespace",
+        "value",
+        customer_id=new.identifier_id,
+        first_seen_at=new.seen_at,
+        revision=new.revision,
+        cluster_id=new.identifier_id,
+        same_id=new.identifier_id,
+        is_shared=ibis.literal(False),
     )
-    earlier = known.filter(~known.is_new & (known.seen_at < known.known_at)).select("identifier_id", "seen_at")
-    if warehouse.count(earlier):
-        following = identifiers.join(earlier, "identifier_id")
-        following = following.mutate(first_seen_at=following.seen_at)
-        warehouse.replace(IDENTIFIERS, ["identifier_id"], following.select(*IDENTIFIERS.columns))
+
+
+@remembered
+def _earlier(known: ir.Table) -> ir.Table:
+    return known.filter(~known.is_new & (known.seen_at < known.known_at)).select("identifier_id", "seen_at")
+
+
+@remembered
+def _with_earlier(identifiers: ir.Table, earlier: ir.Table) -> ir.Table:
+    following = identifiers.join(earlier, "identifier_id")
+    return following.mutate(first_seen_at=following.seen_at).select(*IDENTIFIERS.columns)
 
 
 def _awaited(warehouse: Warehouse) -> ir.Table:
     """Both ends of decisions about identifiers that come only now."""
-    decisions = warehouse.table(IDENTITY_DECISIONS)
-    new = ibis.table({"identifier_id": "int64"}, name="newcomers")
+    return _decided(ibis.table({"identifier_id": "int64"}, name="newcomers"), warehouse.table(IDENTITY_DECISIONS))
+
+
+@remembered
+def _decided(new: ir.Table, decisions: ir.Table) -> ir.Table:
     of_one = decisions.semi_join(new, "identifier_id")
     about = of_one.union(decisions.semi_join(new, decisions.other_id == new.identifier_id))
     ends = _ends(about.select(left_id=about.identifier_id, right_id=about.other_id))
@@ -158,21 +178,23 @@ def _take_links(warehouse: Warehouse, links: Sequence[Link]) -> pa.Table:
     """Keeps of each link the first event that said so; returns the ends of those that are news."""
     known = warehouse.table(IDENTITY_LINKS)
     fresh = warehouse.stage("fresh_links", _link_table(links))
+    news = warehouse.stage("new_links", _new_links(known, fresh))
+    earlier = news.filter(news.is_earlier).select("link_id")
+    if warehouse.count(earlier):
+        warehouse.delete(IDENTITY_LINKS, earlier)
+    warehouse.append(IDENTITY_LINKS, news.select(*IDENTITY_LINKS.columns))
+    return warehouse.read(_ends(news))
+
+
+@remembered
+def _new_links(known: ir.Table, fresh: ir.Table) -> ir.Table:
     held = known.semi_join(fresh, "left_id").select("link_id", held_at=known.linked_at, held_event=known.event_id)
     compared = fresh.left_join(held, "link_id")
     is_new = compared.held_at.isnull()
     is_earlier = (compared.linked_at < compared.held_at) | (
         (compared.linked_at == compared.held_at) & (compared.event_id < compared.held_event)
     )
-    news = warehouse.stage(
-        "new_links",
-        compared.filter(is_new | is_earlier).select(*IDENTITY_LINKS.columns, is_earlier=~is_new),
-    )
-    earlier = news.filter(news.is_earlier).select("link_id")
-    if warehouse.count(earlier):
-        warehouse.delete(IDENTITY_LINKS, earlier)
-    warehouse.append(IDENTITY_LINKS, news.select(*IDENTITY_LINKS.columns))
-    return warehouse.read(_ends(news))
+    return compared.filter(is_new | is_earlier).select(*IDENTITY_LINKS.columns, is_earlier=~is_new)
 
 
 def _proven_aliases(links: Sequence[Link]) -> pa.Table:
@@ -192,6 +214,7 @@ def _decided_ends(warehouse: Warehouse, decided: pa.Table) -> ir.Table:
     return ends.filter(ends.identifier_id != 0)
 
 
+@remembered
 def _ends(links: ir.Table) -> ir.Table:
     """The identifiers that links join."""
     return links.select(identifier_id=links.left_id).union(links.select(identifier_id=links.right_id), distinct=True)
@@ -200,9 +223,9 @@ def _ends(links: ir.Table) -> ir.Table:
 # -- what counts
 
 
-def _live(warehouse: Warehouse) -> ir.Table:
+@remembered
+def _live(decisions: ir.Table) -> ir.Table:
     """Decisions that were not undone, with their ends in order."""
-    decisions = warehouse.table(IDENTITY_DECISIONS)
     undone = decisions.filter(decisions.action == UNDO).select(decision_id="undoes")
     live = decisions.filter(decisions.action != UNDO).anti_join(undone, "decision_id")
     return live.mutate(
@@ -210,9 +233,10 @@ def _live(warehouse: Warehouse) -> ir.Table:
     )
 
 
-def _verdicts(warehouse: Warehouse) -> ir.Table:
+@remembered
+def _verdicts(decisions: ir.Table) -> ir.Table:
     """The newest decision about each pair."""
-    live = _live(warehouse)
+    live = _live(decisions)
     live = live.filter(live.action.isin([MERGE, PART]))
     newest = ibis.row_number().over(
         group_by=["left_id", "right_id"], order_by=[ibis.desc(live.decided_at), ibis.desc(live.decision_id)]
@@ -223,7 +247,12 @@ def _verdicts(warehouse: Warehouse) -> ir.Table:
 
 def _pairs(warehouse: Warehouse, among: ir.Table) -> ir.Table:
     """Pairs with an end among identifiers: strongest trust, earliest time, and whether people or aliases said so."""
-    links, verdicts = warehouse.table(IDENTITY_LINKS), _verdicts(warehouse)
+    return _pairs_of(warehouse.table(IDENTITY_LINKS), warehouse.table(IDENTITY_DECISIONS), among)
+
+
+@remembered
+def _pairs_of(links: ir.Table, decisions: ir.Table, among: ir.Table) -> ir.Table:
+    verdicts = _verdicts(decisions)
     merges = verdicts.filter(verdicts.action == MERGE)
     trust = ibis.cases(*((links.trust == name, rank) for rank, name in enumerate(TRUSTS)), else_=len(TRUSTS))
     told = links.select(
@@ -253,7 +282,11 @@ def _pairs(warehouse: Warehouse, among: ir.Table) -> ir.Table:
 
 def _neighbours(warehouse: Warehouse, among: ir.Table) -> ir.Table:
     """Each of the identifiers beside each it is linked to, with what `_pairs` says: identifier_id, other_id, ..."""
-    pairs = _pairs(warehouse, among)
+    return _neighbours_of(_pairs(warehouse, among), among)
+
+
+@remembered
+def _neighbours_of(pairs: ir.Table, among: ir.Table) -> ir.Table:
     rest = [name for name in pairs.columns if name not in ("left_id", "right_id")]
     forth = pairs.select(*rest, identifier_id=pairs.left_id, other_id=pairs.right_id)
     back = pairs.select(*rest, identifier_id=pairs.right_id, other_id=pairs.left_id)
@@ -295,13 +328,7 @@ def _shared(warehouse: Warehouse, touched: ir.Table, rules: Rules) -> pa.Table:
     People count by the strongest trust among its links: who merely claims a card cannot take it from its owner.
     """
     identifiers = warehouse.table(IDENTIFIERS)
-    near = _neighbours(warehouse, touched)
-    near = near.filter(near.manual == 0)
-    own = identifiers.select("identifier_id", "namespace")
-    other = identifiers.select(
-        other_id=identifiers.identifier_id, met=identifiers.namespace, person=identifiers.same_id
-    )
-    met = near.join(own, "identifier_id").join(other, "other_id")
+    met = _met(_neighbours(warehouse, touched), identifiers)
     needy = [name for name, rule in rules.namespaces.items() if rule.needs_proof]
     met = met.filter((met.trust == 0) | ~(met.namespace.isin(needy) | met.met.isin(needy)))
     met = met.mutate(best=met.trust.min().over(group_by="identifier_id"))
@@ -312,7 +339,7 @@ def _shared(warehouse: Warehouse, touched: ir.Table, rules: Rules) -> pa.Table:
     rows = mine.left_join(counted, "identifier_id").drop("identifier_id_right")
     limits = [(rows.namespace == name, rule.shared_over) for name, rule in rules.namespaces.items() if name != USER]
     limit = ibis.cases((rows.namespace == USER, rules.most_neighbours), *limits, else_=rules.of("").shared_over)
-    blocked = _live(warehouse).filter(lambda row: row.action == BLOCK).select("identifier_id")
+    blocked = _live(warehouse.table(IDENTITY_DECISIONS)).filter(lambda row: row.action == BLOCK).select("identifier_id")
     is_blocked = rows.identifier_id.isin(blocked.identifier_id)
     over = (ibis.coalesce(rows.people, 0) > limit) | (ibis.coalesce(rows.neighbours, 0) > rules.most_neighbours)
     was = ibis.coalesce(rows.is_shared, False)
@@ -325,6 +352,17 @@ def _shared(warehouse: Warehouse, touched: ir.Table, rules: Rules) -> pa.Table:
             "was_shared": pc.equal(told["was"], 1),
         }
     )
+
+
+@remembered
+def _met(near: ir.Table, identifiers: ir.Table) -> ir.Table:
+    """Neighbours that events told of, with both namespaces and whose the other one is."""
+    near = near.filter(near.manual == 0)
+    own = identifiers.select("identifier_id", "namespace")
+    other = identifiers.select(
+        other_id=identifiers.identifier_id, met=identifiers.namespace, person=identifiers.same_id
+    )
+    return near.join(own, "identifier_id").join(other, "other_id")
 
 
 # -- grouping
@@ -340,25 +378,16 @@ def _regroup(warehouse: Warehouse, ends: pa.Table, revision: int, projected: Seq
         near = _neighbours(warehouse, warehouse.stage("freed", freed.select(["identifier_id"])))
         more = warehouse.read(near.select(identifier_id=near.other_id))
         touched = warehouse.stage("touched", pa.concat_tables([ends, more]).group_by("identifier_id").aggregate([]))
-    clusters = identifiers.semi_join(touched, "identifier_id").select("cluster_id").distinct()
-    members = warehouse.stage(
-        "touched_identifiers",
-        identifiers.semi_join(clusters, "cluster_id").select(
-            "identifier_id", "namespace", "customer_id", "cluster_id", "is_shared"
-        ),
-    )
+    members = warehouse.stage("touched_identifiers", _members(identifiers, touched))
     dead = warehouse.stage("shared_now", shared.filter(shared["is_shared"]).select(["identifier_id"]))
-    pairs = _pairs(warehouse, members)
-    is_dead = pairs.left_id.isin(dead.identifier_id) | pairs.right_id.isin(dead.identifier_id)
-    edges = warehouse.stage("touched_pairs", pairs.filter((pairs.manual > 0) | ~is_dead))
-    others = identifiers.semi_join(_ends(edges).anti_join(members, "identifier_id"), "identifier_id")
-    others = others.select(
-        "identifier_id", "namespace", customer_id=ibis.null("int64"), cluster_id="cluster_id", is_shared="is_shared"
-    )
-    parted = _verdicts(warehouse).filter(lambda row: row.action == PART)
-    parted = parted.semi_join(members, parted.left_id == members.identifier_id).select("left_id", "right_id")
+    edges = warehouse.stage("touched_pairs", _counting(_pairs(warehouse, members), dead))
+    parted = _parted(_verdicts(warehouse.table(IDENTITY_DECISIONS)), members)
     found = _grouping(
-        warehouse.read(members.union(others)), warehouse.read(edges), warehouse.read(parted), shared, rules
+        warehouse.read(_both_ends(identifiers, members, edges)),
+        warehouse.read(edges),
+        warehouse.read(parted),
+        shared,
+        rules,
     )
     refusals.write(warehouse, members, found.refused, found.shared)
     moved = found.rows.filter(pc.not_equal(found.rows["old_customer_id"], found.rows["customer_id"]))
@@ -367,6 +396,37 @@ def _regroup(warehouse: Warehouse, ends: pa.Table, revision: int, projected: Seq
     if moved.num_rows:
         _move(warehouse, moved, projected)
     return set(moved["old_customer_id"].to_pylist()) | set(moved["customer_id"].to_pylist())
+
+
+@remembered
+def _members(identifiers: ir.Table, touched: ir.Table) -> ir.Table:
+    """All that the touched identifiers are linked to so far."""
+    clusters = identifiers.semi_join(touched, "identifier_id").select("cluster_id").distinct()
+    return identifiers.semi_join(clusters, "cluster_id").select(
+        "identifier_id", "namespace", "customer_id", "cluster_id", "is_shared"
+    )
+
+
+@remembered
+def _counting(pairs: ir.Table, dead: ir.Table) -> ir.Table:
+    is_dead = pairs.left_id.isin(dead.identifier_id) | pairs.right_id.isin(dead.identifier_id)
+    return pairs.filter((pairs.manual > 0) | ~is_dead)
+
+
+@remembered
+def _both_ends(identifiers: ir.Table, members: ir.Table, edges: ir.Table) -> ir.Table:
+    """The members, and without a customer those they have a link to that are none."""
+    others = identifiers.semi_join(_ends(edges).anti_join(members, "identifier_id"), "identifier_id")
+    others = others.select(
+        "identifier_id", "namespace", customer_id=ibis.null("int64"), cluster_id="cluster_id", is_shared="is_shared"
+    )
+    return members.union(others)
+
+
+@remembered
+def _parted(verdicts: ir.Table, members: ir.Table) -> ir.Table:
+    parted = verdicts.filter(verdicts.action == PART)
+    return parted.semi_join(members, parted.left_id == members.identifier_id).select("left_id", "right_id")
 
 
 @dataclass(frozen=True)
@@ -469,6 +529,11 @@ def _write(warehouse: Warehouse, rows: pa.Table, revision: int) -> None:
     identifiers = warehouse.table(IDENTIFIERS)
     rows = rows.append_column("now_revision", pa.array([revision] * rows.num_rows, pa.int64()))
     target = warehouse.stage("regrouped", rows.rename_columns({"customer_id": "now_customer"}))
+    warehouse.replace(IDENTIFIERS, ["identifier_id"], _regrouped(identifiers, target))
+
+
+@remembered
+def _regrouped(identifiers: ir.Table, target: ir.Table) -> ir.Table:
     following = identifiers.join(target, "identifier_id")
     is_moved = following.now_customer != following.old_customer_id
     following = following.mutate(
@@ -477,7 +542,7 @@ def _write(warehouse: Warehouse, rows: pa.Table, revision: int) -> None:
         is_shared=following.now_shared,
         revision=ibis.ifelse(is_moved, following.now_revision, following.revision),
     )
-    warehouse.replace(IDENTIFIERS, ["identifier_id"], following.select(*IDENTIFIERS.columns))
+    return following.select(*IDENTIFIERS.columns)
 
 
 def _move(warehouse: Warehouse, moved: pa.Table, projected: Sequence[Facts]) -> None:
@@ -488,11 +553,14 @@ def _move(warehouse: Warehouse, moved: pa.Table, projected: Sequence[Facts]) -> 
     if not warehouse.count(target):
         return
     for facts in projected:
-        rows = warehouse.table(facts)
-        following = rows.drop("customer_id").join(target, "identifier_id").select(*facts.columns)
-        staged = warehouse.stage(f"new_{facts.name}", following)
+        staged = warehouse.stage(f"new_{facts.name}", _following(warehouse.table(facts), target))
         if warehouse.count(staged):
             warehouse.replace(facts, ["identifier_id"], staged)
+
+
+@remembered
+def _following(rows: ir.Table, target: ir.Table) -> ir.Table:
+    return rows.drop("customer_id").join(target, "identifier_id").select(*rows.columns)
 
 
 # -- as tables

@@ -13,7 +13,7 @@ from onevoice.customers.facts import ADDRESSES, IDENTIFIERS, PROFILES, TRAITS
 from onevoice.customers.naming import country_of
 from onevoice.customers.suppression import address_hash
 from onevoice.kernel.locales import LOCALES
-from onevoice.warehouse import Warehouse
+from onevoice.warehouse import Warehouse, remembered
 
 ADDRESS_TRAITS = {"email": "email", "phone": "sms", "push_token": "push"}
 """Which trait is the address of which channel."""
@@ -37,13 +37,18 @@ def rebuild(warehouse: Warehouse, customers: Iterable[int], secret: bytes) -> No
         return
     affected = warehouse.stage("affected_customers", ids)
     identifiers = warehouse.table(IDENTIFIERS).semi_join(affected, "customer_id")
-    traits = warehouse.table(TRAITS).semi_join(affected, "customer_id")
-    current = _newest(traits, ["customer_id", "name"], ["occurred_at", "event_id"])
-    current = warehouse.stage("current_traits", current.filter(current.value.notnull()))
+    current = warehouse.stage("current_traits", _current(warehouse.table(TRAITS), affected))
     warehouse.delete(PROFILES, affected)
     warehouse.append(PROFILES, _profiles(identifiers, current))
     warehouse.delete(ADDRESSES, affected)
     warehouse.append(ADDRESSES, _addresses(warehouse, current, secret))
+
+
+@remembered
+def _current(traits: ir.Table, affected: ir.Table) -> ir.Table:
+    traits = traits.semi_join(affected, "customer_id")
+    newest = _newest(traits, ["customer_id", "name"], ["occurred_at", "event_id"])
+    return newest.filter(newest.value.notnull())
 
 
 def _newest(rows: ir.Table, key: list[str], by: list[str]) -> ir.Table:
@@ -51,6 +56,7 @@ def _newest(rows: ir.Table, key: list[str], by: list[str]) -> ir.Table:
     return ranked.filter(ranked.rank == 0).drop("rank")
 
 
+@remembered
 def _profiles(identifiers: ir.Table, current: ir.Table) -> ir.Table:
     customers = identifiers.group_by("customer_id").aggregate(first_seen_at=identifiers.first_seen_at.min())
     named = current.mutate(text=_text(current.value))
