@@ -289,6 +289,20 @@ OPENAPI_PATHS: dict[str, Any] = {
             "post": _operation("Unsubscribe (RFC 8058); twice is once", "A page"),
         },
     ),
+    "/preferences/{token}": _path(
+        "token",
+        {
+            "get": _operation("The customer's preferences, as switches", "A page"),
+            "post": _operation("Keep what the customer chose, each change with the very text", "On to the page", "303"),
+        },
+    ),
+    "/consent/{token}": _path(
+        "token",
+        {
+            "get": _operation("Ask to confirm a consent (double opt-in); changes nothing", "A page"),
+            "post": _operation("Confirm it; twice is once", "A page"),
+        },
+    ),
     "/webhooks/{channel}": _path(
         "channel", {"post": _operation("Take a provider's news, signed as its adapter wants", "Committed", "204")}
     ),

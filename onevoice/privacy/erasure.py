@@ -23,6 +23,7 @@ from onevoice.privacy.stores import Person
 from onevoice.warehouse import Facts, Warehouse, set_watermark, watermark
 
 NOT_LOOKED_AT = (
+    "reports and unfinished work files of imports (data/imports, or where the file lay)",
     "backups and copies of the data directory",
     "what has left already: messages at the providers, exports taken away",
     "space the stores have freed and not yet written over (PostgreSQL: until VACUUM, DuckDB: until a checkpoint)",
