@@ -58,7 +58,7 @@ def _pieces(settings: Settings, wanted: Export) -> Iterator[bytes]:
     try:
         found = EngineClient(settings).export(**asdict(wanted))
     except Unavailable:  # no engine runs, so the warehouse is free
-        store = warehouse.connect(settings.warehouse)
+        store = warehouse.connect(settings.warehouse, settings.warehouse_memory_mb)
         try:
             yield from exports.stream(store, wanted)
         finally:

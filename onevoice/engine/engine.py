@@ -42,7 +42,7 @@ class Engine:
         self.settings = settings
         self.database = database.engine(settings)
         self.secret = settings.secret()
-        self.warehouse: Warehouse = warehouse.connect(settings.warehouse)
+        self.warehouse: Warehouse = warehouse.connect(settings.warehouse, settings.warehouse_memory_mb)
         self.warehouse.create(TABLES)
         self.refresher = Refresher(self.warehouse)
 

@@ -28,6 +28,7 @@ class Settings:
     data_dir: Path = Path("data")
     database_url: str = ""  # empty: the embedded PostgreSQL in data_dir
     warehouse_url: str = ""  # empty: duckdb:// in data_dir
+    warehouse_memory_mb: int = 700  # what DuckDB may hold in memory; beyond that it works on disk
     host: str = "127.0.0.1"
     port: int = 8080
     engine_port: int = 8081  # the engine answers the api here, on 127.0.0.1
@@ -114,6 +115,8 @@ def load(environment: Mapping[str, str] | None = None, **overrides: Any) -> Sett
             raise ConfigurationError(f"{name} is {getattr(settings, name)}; use a port from 1 to 65535")
     if settings.in_flight < 1 or settings.lease_seconds <= 0 or settings.engine_interval_seconds <= 0:
         raise ConfigurationError("in_flight, lease_seconds and engine_interval_seconds must be above zero")
+    if settings.warehouse_memory_mb < 100:
+        raise ConfigurationError(f"warehouse_memory_mb is {settings.warehouse_memory_mb}; use 100 or more")
     return replace(settings, data_dir=settings.data_dir.expanduser())
 
 

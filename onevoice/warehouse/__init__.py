@@ -359,8 +359,10 @@ def _expression(schema: ibis.Schema, name: str) -> ir.Table:
     return ibis.table({column: kind(nullable=True) for column, kind in schema.items()}, name=name)
 
 
-def connect(url: str) -> Warehouse:
+def connect(url: str, memory_mb: int | None = None) -> Warehouse:
     """Opens `duckdb://PATH` (empty path: in memory) or `chdb://PATH`.
+
+    What needs more than `memory_mb` is worked on in a directory beside DuckDB's file; chDB does not know the limit.
 
     Raises ConfigurationError for any other URL, and where another process holds the DuckDB file.
     """
@@ -376,6 +378,8 @@ def connect(url: str) -> Warehouse:
             raise
         # Rows have no order of their own here; whoever needs one asks for it. Writing is faster so.
         backend.con.execute("SET preserve_insertion_order = false")
+        if memory_mb is not None:
+            backend.con.execute(f"SET memory_limit = '{memory_mb}MB'")
         return Warehouse(backend)
     if scheme == "chdb":
         # As standard SQL has it: what a left join or an aggregate does not find is null, not zero.

@@ -84,6 +84,8 @@ class _Walk:
 
     def next(self, found: ir.Table, number: int, waiting: list[int]) -> ir.Table:
         """From each walk to the rows of the next step, with none of the steps waiting in between."""
+        if not waiting and self._is_simple(found, number):
+            return self._kept(self._reached(found, number), number)
         pairs = self._joined(found, number)
         pairs = pairs.filter(*self._gap(pairs, number))
         if not waiting:
@@ -102,9 +104,59 @@ class _Walk:
         step, now = self.asked.steps[number - 1], self.scope.at(self.scope.now)
         if step.within is not None:
             found = found.filter(found["at"] <= self.scope.at(self.scope.now - days(step.within)))
+        if self._is_simple(found, number):
+            return self._left_alone(found, number)
         hits = self._joined(found, number)
         hits = hits.filter(hits.next_at <= now, *self._gap(hits, number)).select(*found.columns).distinct()
         return found.anti_join(hits, found.columns)
+
+    # Where a step looks at the moment alone, beside equal references, the nearest row decides: one pass over both in
+    # order. To pair all rows would cost the square of what a busy customer did.
+
+    def _is_simple(self, found: ir.Table, number: int) -> bool:
+        references = self._references(number)
+        compared = {_reference(one.same_as, one.property or name) for name, one in references if one.same_as}
+        return all(one.differs_from is None for _, one in references) and set(found.columns) == {
+            "customer_id",
+            "at",
+            *compared,
+        }
+
+    def _equal(self, number: int) -> list[tuple[str, str]]:
+        """The columns of walks and rows that must be equal."""
+        references = self._references(number)
+        equal = [(_reference(one.same_as or 0, one.property or name), f"ref_{name}") for name, one in references]
+        return [("customer_id", "customer_id"), *equal]
+
+    def _reached(self, found: ir.Table, number: int) -> ir.Table:
+        """The rows of a step that a walk leads to: from the last one early enough."""
+        step = self.asked.steps[number - 1]
+        rows = self._rows(number).rename(next_at="at")
+        walks = found.rename(walk_at="at", **{f"w_{name}": name for name in found.columns if name != "at"})
+        walks = walks.mutate(ready_at=walks.walk_at + _interval(step.after or "0 days"))
+        equal = [rows[mine] == walks[f"w_{theirs}"] for theirs, mine in self._equal(number)]
+        both = rows.asof_join(walks, on=self._late_enough(walks, rows, number), predicates=equal)
+        both = both.filter(both.walk_at.notnull())
+        if step.within is not None:
+            both = both.filter(both.next_at <= both.walk_at + _interval(step.within))
+        return both.rename({theirs: f"w_{theirs}" for theirs, _ in self._equal(number) if theirs != "customer_id"})
+
+    def _left_alone(self, found: ir.Table, number: int) -> ir.Table:
+        """The walks after which the nearest row of an absent step comes too late, or never."""
+        step = self.asked.steps[number - 1]
+        rows = self._rows(number).rename(next_at="at", owner_id="customer_id")
+        walks = found.mutate(ready_at=found["at"] + _interval(step.after or "0 days"))
+        names = [(theirs, "owner_id" if mine == "customer_id" else mine) for theirs, mine in self._equal(number)]
+        equal = [walks[theirs] == rows[mine] for theirs, mine in names]
+        both = walks.asof_join(rows, on=self._late_enough(walks, rows, number), predicates=equal)
+        is_alone = both.next_at.isnull()
+        if step.within is not None:
+            is_alone = is_alone | (both.next_at > both["at"] + _interval(step.within))
+        return both.filter(is_alone).select(*found.columns)
+
+    def _late_enough(self, walks: ir.Table, rows: ir.Table, number: int) -> ir.BooleanValue:
+        shortest = days(self.asked.steps[number - 1].after or "0 days")
+        return walks.ready_at <= rows.next_at if shortest else walks.ready_at < rows.next_at
 
     def _joined(self, found: ir.Table, number: int, moment: str = "next_at") -> ir.Table:
         """Each walk beside each row of a step that its references allow; the row's moment under a name."""
