@@ -35,7 +35,7 @@ class Settings:
     public_url: str = ""  # where customers reach tracking links; empty: http://host:port
     clock_file: str = ""  # a simulated clock shared by all roles (kernel.clock.SharedClock); empty: real time
     log_level: str = "info"
-    engine_interval_seconds: float = 0.2  # longest pause between two steps; what comes in ends it
+    engine_interval_seconds: float = 0.5  # longest pause between two steps; what comes in ends it
     inbox_limit_mb: int = 8_192  # stored bytes that may wait for the engine; beyond that callers get a 429
     disk_reserve_mb: int = 1_024  # of data_dir's disk, kept free; below that callers get a 429
     in_flight: int = 100  # messages a delivery worker has attempted and not yet settled, at most
