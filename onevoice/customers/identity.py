@@ -552,10 +552,22 @@ def _move(warehouse: Warehouse, moved: pa.Table, projected: Sequence[Facts]) -> 
     target = warehouse.stage("moved_identifiers", staged.anti_join(new, "identifier_id"))
     if not warehouse.count(target):
         return
+    tables = [warehouse.table(facts) for facts in projected]
+    held = {row["name"] for row in warehouse.rows(_concerned(target, *tables)) if row["rows"]} if tables else set()
     for facts in projected:
-        staged = warehouse.stage(f"new_{facts.name}", _following(warehouse.table(facts), target))
-        if warehouse.count(staged):
-            warehouse.replace(facts, ["identifier_id"], staged)
+        if facts.name in held:
+            following = _following(warehouse.table(facts), target)
+            warehouse.replace(facts, ["identifier_id"], warehouse.stage(f"new_{facts.name}", following))
+
+
+@remembered
+def _concerned(moved: ir.Table, *tables: ir.Table) -> ir.Table:
+    """How many rows of moved identifiers each table holds, asked all at once."""
+    counts = []
+    for table in tables:
+        rows = table.semi_join(moved, "identifier_id")
+        counts.append(rows.aggregate(rows=rows.count()).mutate(name=ibis.literal(table.get_name())))
+    return ibis.union(*counts)
 
 
 @remembered
