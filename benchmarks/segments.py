@@ -33,8 +33,8 @@ FILL = [
     "FROM range({customers}) r(i)",
     "INSERT INTO traits SELECT i, i, 'city', ['\"Roma\"', '\"Milano\"', '\"Napoli\"'][i % 3 + 1], '2025-01-01', "
     "'e' || i FROM range({customers}) r(i)",
-    "INSERT INTO products SELECT 'p' || i, 'Product ' || i, 'b', 'Category ' || i % 50, 'd', NULL, '2025-01-01', "
-    "NULL, NULL, NULL, NULL FROM range(10000) r(i)",
+    "INSERT INTO products SELECT 'p' || i, 'Product ' || i, 'Brand ' || i % 40, 'Category ' || i % 50, 'd', NULL, "
+    "'2025-01-01', NULL, NULL, NULL, NULL FROM range(10000) r(i)",
     "INSERT INTO events SELECT i, 1, 'track', ['Product Viewed', 'Product Added', 'Email Opened', 'Push Opened', "
     "'SMS Link Clicked', 'Page', 'Search', 'Login'][(hash(i) % 8 + 1)::INT], 'web', c, c, "
     "{moment}, {moment}, "
@@ -59,6 +59,19 @@ FILL = [
     "INSERT INTO addresses SELECT i, 'email', 'a' || i, md5('a' || i), '2025-01-01' FROM range(0, {customers}, 2) r(i)",
     "INSERT INTO suppressions SELECT 'email', md5('a' || i), 'bounced', '2025-01-01' "
     "FROM range(0, {customers}, 200) r(i)",
+    "INSERT INTO traits SELECT i, i, 'birthday', '\"' || strftime(DATE '1960-01-01' + (hash(i, 9) % 15000)::INT, "
+    "'%Y-%m-%d') || '\"', '2025-01-01', 'b' || i FROM range(0, {customers}, 2) r(i)",
+    "INSERT INTO traits SELECT i, i, axis, (45 + hash(i, axis) % 1000 / 500)::VARCHAR, '2025-01-01', 'a' || i "
+    "FROM range(0, {customers}, 4) r(i), (VALUES ('latitude'), ('longitude')) v(axis)",
+    "INSERT INTO identifiers SELECT i, ['loyalty_card', 'user_id'][i % 2 + 1], 'n' || i, i, '2025-01-01', 1, "
+    "i, i, false FROM range({customers}) r(i)",
+    "INSERT INTO list_entries SELECT 'fair', 1, i FROM range(0, {customers}, 10) r(i)",
+    "INSERT INTO carts (cart_id, source_id, identifier_id, customer_id, channel, state, updated_at, value, items) "
+    "SELECT 'c' || i, 1, c, c, 'web', 'open', {moment}, hash(i, 10) % 200, 2 FROM (SELECT i, i / {orders} AS share, "
+    "(hash(i, 11) % {customers})::BIGINT AS c FROM range({orders}) r(i))",
+    "INSERT INTO coupon_events (event_id, source_id, identifier_id, customer_id, channel, coupon, action, occurred_at) "
+    "SELECT 'k' || i, 1, c, c, 'web', 'SPRING', ['applied', 'redeemed'][(hash(i, 12) % 2 + 1)::INT], {moment} "
+    "FROM (SELECT i, i / {messages} AS share, (hash(i, 13) % {customers})::BIGINT AS c FROM range({messages}) r(i))",
     "INSERT INTO segment_members SELECT 'loyal', i, '2025-01-01' FROM range(0, {customers}, 3) r(i)",
 ]
 
@@ -175,6 +188,71 @@ CASES = {
         {"last": {"event": "Product Viewed", "before": "60 days"}},
         "SELECT customer_id FROM events WHERE name = 'Product Viewed' AND occurred_at <= TIMESTAMP '2026-03-01' "
         "GROUP BY customer_id HAVING max(occurred_at) <= TIMESTAMP '2025-12-31'",
+    ),
+    "first": (
+        {"first": {"event": "Product Viewed", "within": "60 days"}},
+        "SELECT customer_id FROM events WHERE name = 'Product Viewed' AND occurred_at <= TIMESTAMP '2026-03-01' "
+        "GROUP BY customer_id HAVING min(occurred_at) > TIMESTAMP '2025-12-31'",
+    ),
+    "stopped": (
+        {"stopped": {"event": "Product Viewed", "quiet": "60 days", "active": "90 days", "at_least": 2}},
+        "SELECT customer_id FROM events WHERE name = 'Product Viewed' AND occurred_at <= TIMESTAMP '2026-03-01' "
+        "AND occurred_at > TIMESTAMP '2025-10-02' GROUP BY customer_id HAVING count(*) >= 2 "
+        "AND max(occurred_at) <= TIMESTAMP '2025-12-31'",
+    ),
+    "returned": (
+        {"returned": {"event": "Product Viewed", "quiet": "120 days", "within": "30 days"}},
+        "SELECT customer_id FROM events WHERE name = 'Product Viewed' AND occurred_at <= TIMESTAMP '2026-03-01' "
+        "GROUP BY customer_id HAVING max(occurred_at) FILTER (occurred_at <= TIMESTAMP '2026-01-30') "
+        "+ INTERVAL 120 DAY <= min(occurred_at) FILTER (occurred_at > TIMESTAMP '2026-01-30')",
+    ),
+    "brand": (
+        {"brand": {"name": "Brand 7", "at_least": 2, "within": "365 days"}},
+        "SELECT customer_id FROM order_lines WHERE ordered_at <= TIMESTAMP '2026-03-01' "
+        "AND ordered_at > TIMESTAMP '2025-03-01' "
+        "AND product_id IN (SELECT product_id FROM products WHERE brand = 'Brand 7') "
+        "GROUP BY customer_id HAVING count(*) >= 2",
+    ),
+    "cart": (
+        {"cart": {"state": "abandoned", "within": "7 days", "at_least": 50}},
+        "SELECT DISTINCT customer_id FROM carts c WHERE state = 'open' AND updated_at > TIMESTAMP '2026-02-22' "
+        "AND updated_at <= TIMESTAMP '2026-02-28 23:00:00' AND value >= 50 AND items > 0 AND NOT EXISTS (SELECT 1 "
+        "FROM orders o WHERE channel <> 'offline' AND status <> 'cancelled' AND ordered_at <= TIMESTAMP '2026-03-01' "
+        "AND ordered_at >= c.updated_at AND o.customer_id = c.customer_id)",
+    ),
+    "coupon": (
+        {"coupon": {"state": "unused", "coupon": "SPRING"}},
+        "SELECT customer_id FROM coupon_events WHERE coupon = 'SPRING' AND occurred_at <= TIMESTAMP '2026-03-01' "
+        "GROUP BY customer_id HAVING max(occurred_at) FILTER (action IN ('entered', 'applied')) > coalesce("
+        "max(occurred_at) FILTER (action IN ('redeemed', 'removed', 'denied')), TIMESTAMP '1970-01-01')",
+    ),
+    "loyalty": (
+        {"loyalty": {"member": True}},
+        "SELECT DISTINCT customer_id FROM identifiers WHERE namespace = 'loyalty_card'",
+    ),
+    "list": (
+        {"list": {"name": "fair"}},
+        "SELECT DISTINCT customer_id FROM identifiers WHERE identifier_id IN "
+        "(SELECT identifier_id FROM list_entries WHERE list = 'fair')",
+    ),
+    "country": (
+        {"country": {"one_of": ["IT", "RO"]}},
+        "SELECT customer_id FROM profiles WHERE country IN ('IT', 'RO')",
+    ),
+    "anniversary": (
+        {"anniversary": {"trait": "birthday", "ahead": 6}},
+        "SELECT customer_id FROM (SELECT customer_id, arg_max(value, occurred_at) AS v FROM traits "
+        "WHERE name = 'birthday' GROUP BY customer_id) WHERE v[7:11] IN "
+        "('03-01', '03-02', '03-03', '03-04', '03-05', '03-06', '03-07')",
+    ),
+    "near": (
+        {"near": {"latitude": 46, "longitude": 46, "km": 20}},
+        "SELECT customer_id FROM (SELECT customer_id, "
+        "arg_max(value, occurred_at) FILTER (name = 'latitude')::DOUBLE AS y, "
+        "arg_max(value, occurred_at) FILTER (name = 'longitude')::DOUBLE AS x "
+        "FROM traits WHERE name IN ('latitude', 'longitude') GROUP BY customer_id) "
+        "WHERE 12742.0176 * asin(sqrt(sin(radians(y - 46) / 2) ^ 2 "
+        "+ cos(radians(y)) * cos(radians(46)) * sin(radians(x - 46) / 2) ^ 2)) <= 20",
     ),
     "sequence": (
         {
