@@ -10,12 +10,15 @@ from onevoice.api.access import Ask, Caller, Database, Now
 from onevoice.journeys import service as journeys
 from onevoice.segments import service
 from onevoice.segments.schema import tree_schema
+from onevoice.segments.sentence import sentence
 from onevoice.segments.service import SavedSegment
+from onevoice.segments.tree import condition
 
 router = APIRouter(prefix="/v1/segments", tags=["segments"])
 
 Name = Annotated[str, Path(description="The segment's name")]
 Document = dict[str, Any]
+Locale = Annotated[str, Query(description="Language of the sentences: en, it, ro, id or ar")]
 
 
 class SegmentRow(BaseModel):
@@ -25,6 +28,7 @@ class SegmentRow(BaseModel):
     version: int
     size: int
     definition: Document
+    sentence: str = Field(description="The definition in words")
     computed_at: datetime | None = Field(None, description="When everybody was last asked; in between, whoever changed")
     took_ms: float | None = Field(None, description="How long that took")
     error: str | None = Field(None, description="Why it cannot be computed; its members are then those of before")
@@ -73,19 +77,33 @@ class Preview(BaseModel):
     overlap: bool = Field(False, description="Also say, for each segment, how many are in both")
 
 
+class Sentence(BaseModel):
+    """A condition to say."""
+
+    where: Document
+    locale: str = "en"
+
+
+class Said(BaseModel):
+    """A condition in words."""
+
+    sentence: str
+
+
 class Explain(BaseModel):
     """A condition, and the customer to explain it for."""
 
     where: Document
     customer_id: int
+    locale: str = Field("en", description="Language of the words")
 
 
 @router.get("", summary="All segments with their sizes and freshness")
-def segments(ask: Ask, database: Database) -> list[SegmentRow]:
+def segments(ask: Ask, database: Database, locale: Locale = "en") -> list[SegmentRow]:
     """Each segment's definition, how many customers are in it now, and when everybody was last asked."""
     sizes, states = ask.ask("segment_sizes"), ask.ask("segment_states")
     with database.connect() as connection:
-        return [SegmentRow(**_row(one, sizes, states)) for one in service.all_segments(connection)]
+        return [SegmentRow(**_row(one, sizes, states, locale)) for one in service.all_segments(connection)]
 
 
 @router.post("", summary="Make a segment", status_code=201)
@@ -122,7 +140,13 @@ async def preview(request: Request, ask: Ask, body: Preview) -> Any:
 @router.post("/explain", summary="Explain a condition for a customer")
 def explain(ask: Ask, body: Explain) -> Any:
     """The condition's tree, with `holds` at every node and the values `seen` at every leaf; nothing is saved."""
-    return ask.ask("segment_explain", where=body.where, customer_id=body.customer_id)
+    return ask.ask("segment_explain", where=body.where, customer_id=body.customer_id, locale=body.locale)
+
+
+@router.post("/sentence", summary="Say a condition in words")
+def said(body: Sentence) -> Said:
+    """One plain sentence in the language of the locale; nothing is saved."""
+    return Said(sentence=sentence(condition(body.where), body.locale))
 
 
 @router.get("/schema", summary="The JSON Schema of conditions")
@@ -132,12 +156,14 @@ def schema() -> dict[str, Any]:
 
 
 @router.get("/{name}", summary="One segment with a sample")
-def segment(ask: Ask, database: Database, name: Name, sample: Annotated[int, Query(ge=0, le=100)] = 10) -> Segment:
+def segment(
+    ask: Ask, database: Database, name: Name, sample: Annotated[int, Query(ge=0, le=100)] = 10, locale: Locale = "en"
+) -> Segment:
     """How many customers are in the segment now, and some of them."""
     with database.connect() as connection:
         found = service.get(connection, name)
     counted = ask.ask("segment", name=name, sample=sample)
-    row = _row(found, {name: counted["size"]}, ask.ask("segment_states"))
+    row = _row(found, {name: counted["size"]}, ask.ask("segment_states"), locale)
     return Segment(**row, sample=counted["sample"])
 
 
@@ -183,14 +209,14 @@ def difference(database: Database, name: Name, old: int, new: int) -> Difference
 
 
 @router.get("/{name}/explain", summary="Why a customer is in the segment or not")
-def explained(ask: Ask, database: Database, name: Name, customer_id: int) -> Any:
+def explained(ask: Ask, database: Database, name: Name, customer_id: int, locale: Locale = "en") -> Any:
     """The definition's tree, with `holds` at every node and the values `seen` at every leaf."""
     with database.connect() as connection:
         found = service.get(connection, name)
-    return ask.ask("segment_explain", where=found.document["where"], customer_id=customer_id)
+    return ask.ask("segment_explain", where=found.document["where"], customer_id=customer_id, locale=locale)
 
 
-def _row(one: SavedSegment, sizes: dict[str, int], states: dict[str, Any]) -> dict[str, Any]:
+def _row(one: SavedSegment, sizes: dict[str, int], states: dict[str, Any], locale: str) -> dict[str, Any]:
     state = {key: states.get(one.name, {}).get(key) for key in ("computed_at", "took_ms", "error")}
     known = {"name": one.name, "version": one.version, "size": sizes.get(one.name, 0), "definition": one.document}
-    return {**known, **state}
+    return {**known, **state, "sentence": sentence(one.condition, locale)}

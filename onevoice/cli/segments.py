@@ -10,6 +10,7 @@ from onevoice.cli.options import AsJson, DataDir, group, settings, show
 
 app = group("Segments: who is in them and why, what they were before, what a new one would find.")
 
+Locale = Annotated[str, typer.Option(help="Language of the words: en, it, ro, id or ar")]
 Name = Annotated[str, typer.Argument(help="The segment's name")]
 BY = "command line"
 
@@ -42,15 +43,19 @@ def listed(
 
 
 @app.command("show", help="Show one segment: definition, size, some customers. Needs the running engine.")
-def shown(name: Name, as_json: AsJson = False, data_dir: DataDir = None) -> None:
+def shown(name: Name, locale: Locale = "en", as_json: AsJson = False, data_dir: DataDir = None) -> None:
     """As YAML."""
     from onevoice.engine.client import EngineClient
+    from onevoice.segments.sentence import sentence
+    from onevoice.segments.tree import condition
 
     found = settings(data_dir)
     engine = EngineClient(found)
     counted = engine.ask("segment", name=name)
     state = _freshness(engine.ask("segment_states"), name)
-    _print({"name": name, "definition": _document(found, name), **counted, **state}, as_json)
+    document = _document(found, name)
+    words = sentence(condition(document["where"]), locale)
+    _print({"name": name, "sentence": words, "definition": document, **counted, **state}, as_json)
 
 
 @app.command(
@@ -59,6 +64,7 @@ def shown(name: Name, as_json: AsJson = False, data_dir: DataDir = None) -> None
 def explained(
     name: Name,
     customer_id: Annotated[int, typer.Argument(help="The customer's id, as a search gives it")],
+    locale: Locale = "en",
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
@@ -67,7 +73,7 @@ def explained(
 
     found = settings(data_dir)
     where = _document(found, name)["where"]
-    tree = EngineClient(found).ask("segment_explain", where=where, customer_id=customer_id)
+    tree = EngineClient(found).ask("segment_explain", where=where, customer_id=customer_id, locale=locale)
     if as_json:
         typer.echo(json.dumps(tree, indent=1, ensure_ascii=False))
     else:
@@ -171,8 +177,7 @@ def _print(values: dict[str, Any], as_json: bool) -> None:
 
 def _lines(node: dict[str, Any], depth: int = 0) -> list[str]:
     mark = "✓" if node["holds"] else "✗"
-    parts = [f"{name} {value}" for name, value in node.get("asked", {}).items()]
     seen = ", ".join(f"{name} {value}" for name, value in node.get("seen", {}).items()) or "nothing"
-    told = f"  (asked: {', '.join(parts)}; seen: {seen})" if "asked" in node else ""
+    told = f"{node['said']}  (seen: {seen})" if "said" in node else node["kind"]
     inner = [line for one in node.get("conditions", []) for line in _lines(one, depth + 1)]
-    return [f"{'  ' * depth}{mark} {node['kind']}{told}", *inner]
+    return [f"{'  ' * depth}{mark} {told}", *inner]

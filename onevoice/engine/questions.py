@@ -170,10 +170,12 @@ def segment_preview(
     return preview.preview(warehouse, condition(where), now, sample, overlap)
 
 
-def segment_explain(warehouse: Warehouse, now: datetime, where: dict[str, Any], customer_id: int) -> Any:
+def segment_explain(
+    warehouse: Warehouse, now: datetime, where: dict[str, Any], customer_id: int, locale: str = "en"
+) -> Any:
     """Which parts of a condition hold for a customer, with the values seen."""
     views.customer(warehouse, customer_id, now)
-    return explain.explain(condition(where), warehouse, now, customer_id)
+    return explain.explain(condition(where), warehouse, now, customer_id, locale)
 
 
 def journey(warehouse: Warehouse, now: datetime, name: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from onevoice.segments.service import SavedSegment
 from onevoice.segments.tree import Condition, Leaf, kind_of
 from onevoice.warehouse import Facts, Warehouse
 from onevoice.warehouse.journal import Key
-from onevoice.warehouse.moving import HERE, Moving, moving
+from onevoice.warehouse.moving import HERE, Moving, moving, relative
 
 Moment = tuple[str, str]
 """A table and its column that says when something was."""
@@ -71,7 +71,7 @@ def plan(segment: SavedSegment, warehouse: Warehouse) -> Plan:
     if everybody:
         lengths |= {-offset for offset in everybody.offsets}
     else:
-        lengths |= {timedelta(), *(one + other for one in lengths for other in lengths)}
+        lengths |= {timedelta(), *(-offset for offset in relative(text))}
     return Plan(
         segment.name,
         segment.version,

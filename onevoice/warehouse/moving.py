@@ -17,6 +17,9 @@ HERE = datetime(2250, 5, 17, 13, 14, 15, 161_718, tzinfo=UTC)
 THERE = datetime(2251, 8, 9, 22, 23, 24, 252_627, tzinfo=UTC)
 """Two instants of another month, day, weekday and hour, later than any that a document names."""
 
+NEAR = timedelta(days=40_000)
+"""More than the longest window, less than what lies between `HERE` and any day that a document names."""
+
 _DUCKDB = r"MAKE_TIMESTAMP\((\d+), (\d+), (\d+), (\d+), (\d+), (\d+(?:\.\d+)?)\)"
 _CLICKHOUSE = r"parseDateTime64BestEffort\('([0-9T:.-]+)', \d\)"
 _INSTANT = re.compile(f"{_DUCKDB}|{_CLICKHOUSE}")
@@ -65,6 +68,12 @@ def moving(compiled: Callable[[datetime], str], is_duckdb: bool) -> Moving | Non
         else:
             return None
     return Moving(pieces, tuple(instants), is_duckdb)
+
+
+def relative(compiled: str) -> frozenset[timedelta]:
+    """How far from "now" the instants lie in a query compiled for `HERE`, but those that a document names."""
+    found = {_instant(match) - naive(HERE) for match in _INSTANT.finditer(compiled)}
+    return frozenset(one for one in found if abs(one) < NEAR)
 
 
 def _pieces(sql: str) -> tuple[str, ...]:
