@@ -17,10 +17,9 @@ import msgspec
 import pyarrow as pa
 
 from benchmarks.result import Result
-from benchmarks.segments import FILL
+from benchmarks.segments import fill
 from onevoice import database, warehouse
 from onevoice.engine.engine import Engine
-from onevoice.engine.load import TABLES
 from onevoice.engine.role import SLICE
 from onevoice.events import door, sources
 from onevoice.kernel.settings import Settings
@@ -75,22 +74,15 @@ def saved(count: int) -> list[SavedSegment]:
     return [SavedSegment(f"segment {number:03}", 1, {"where": next(kinds)}) for number in range(count)]
 
 
-def filled(store: Warehouse, size: int) -> None:
-    """The data of benchmarks/segments.py."""
-    store.create(TABLES)
-    sizes = {"events": size, "customers": size // 10, "orders": size // 5, "lines": size // 2, "messages": size // 20}
-    for statement in FILL:
-        store.execute(statement.format(**sizes))
-    store.execute("DELETE FROM segment_members")
-
-
 def run(size: int) -> list[Result]:
     """Figures in the units they name; lower is better."""
     words = f"{SEGMENTS} segments, {size:,} events, {size // 10:,} customers"
     with tempfile.TemporaryDirectory() as place:
         url = f"duckdb://{place}/warehouse.duckdb"
-        store = warehouse.connect(url)
-        filled(store, size)
+        store = warehouse.connect(url, Settings().warehouse_memory_mb)
+        fill(store, size)
+        store.execute("DELETE FROM segment_members")
+        store.execute("CHECKPOINT")
         results = [*_whole(store, words), *_few(store, words)]
         store.execute("DELETE FROM segment_members")
         store.execute("DELETE FROM segment_states")

@@ -5,6 +5,7 @@ from datetime import datetime
 
 import ibis
 import ibis.expr.types as ir
+import pyarrow as pa
 
 from onevoice.customers.facts import PROFILES
 from onevoice.events.facts import EVENTS
@@ -25,38 +26,45 @@ def held(warehouse: Warehouse, segment: str) -> ir.Table:
     return table.filter(table.segment == segment)
 
 
+def moment(warehouse: Warehouse, now: datetime) -> ir.Table:
+    """One row with the instant (`at`), also as text (`stamp`): an expression that joins it is compiled only once."""
+    row = pa.table({"at": pa.array([naive(now)], pa.timestamp("us")), "stamp": [now.isoformat()]})
+    return warehouse.stage("refresh_moment", row)
+
+
 def write(warehouse: Warehouse, entered: ir.Table, left: ir.Table, now: datetime, silent: Collection[str] = ()) -> None:
     """Writes staged differences (segment, customer_id), and an event for each but in the `silent` segments.
 
     To be called within a transaction.
     """
-    moment = ibis.timestamp(naive(now)).cast("timestamp(6)")
-    warehouse.delete(SEGMENT_MEMBERS, left.select("segment", "customer_id"))
-    warehouse.append(SEGMENT_MEMBERS, entered.select("segment", "customer_id", entered_at=moment))
+    at = moment(warehouse, now)
+    key = ("segment", "customer_id")
+    warehouse.delete(SEGMENT_MEMBERS, left.select(*key))
+    members = entered.cross_join(at)
+    warehouse.append(SEGMENT_MEMBERS, members.select(*key, entered_at=members["at"].cast("timestamp(6)")))
     # Whoever was merged into another has not left: there is no such customer any more.
     gone = left.semi_join(warehouse.table(PROFILES), "customer_id")
     for rows, name in ((entered, ENTERED), (gone, LEFT)):
         told = rows.filter(rows.segment.notin(list(silent))) if silent else rows
-        warehouse.append(EVENTS, _events(warehouse, told, name, now))
+        warehouse.append(EVENTS, _events(warehouse, told.cross_join(at), name))
 
 
-def _events(warehouse: Warehouse, rows: ir.Table, name: str, now: datetime) -> ir.Table:
+def _events(warehouse: Warehouse, rows: ir.Table, name: str) -> ir.Table:
     """An event per row; its id is made of what makes it unique, so written twice it has the same id."""
-    moment = ibis.timestamp(naive(now)).cast("timestamp(6)")
+    at = rows["at"].cast("timestamp(6)")
     place = rows.segment.replace("\\", "\\\\").replace('"', '\\"')
-    parts = (ibis.literal(f"{name}|{now.isoformat()}|") + rows.segment + ibis.literal("|")) + rows.customer_id.cast(
-        "string"
-    )
+    bar = ibis.literal("|")
+    unique = ibis.literal(f"{name}|") + rows.stamp + bar + rows.segment + bar + rows.customer_id.cast("string")
     known = {
-        "event_id": warehouse.digest(parts),
+        "event_id": warehouse.digest(unique),
         "source_id": ibis.literal(OURS, "int64"),
         "type": ibis.literal("track"),
         "name": ibis.literal(name),
         "channel": ibis.literal("server"),
         "identifier_id": rows.customer_id,
         "customer_id": rows.customer_id,
-        "occurred_at": moment,
-        "received_at": moment,
+        "occurred_at": at,
+        "received_at": at,
         "properties": ibis.literal('{"segment":"') + place + ibis.literal('"}'),
     }
     later = {column: ibis.null(ibis.dtype(kind)) for column, kind in EVENTS.columns.items() if column not in known}

@@ -275,8 +275,8 @@ class Refresher:
         """Lets the segments that come after see who is now in those of this level."""
         inside = self.narrowed.table(SEGMENT_MEMBERS)
         others = inside.filter(inside.segment.notin([one.name for one in level if one.name not in self.stale]))
-        moment = ibis.timestamp(naive(now)).cast("timestamp(6)")
-        now_in = found.mutate(entered_at=moment).select(*SEGMENT_MEMBERS.columns)
+        joined = found.cross_join(membership.moment(self.warehouse, now))
+        now_in = joined.select("segment", "customer_id", entered_at=joined["at"].cast("timestamp(6)"))
         renewed = self.warehouse.stage("renewed", others.union(now_in))
         self.narrowed.put(SEGMENT_MEMBERS, renewed)
 
@@ -315,11 +315,21 @@ class Refresher:
     def _write(self, before: ir.Table, after: ir.Table, now: datetime, silent: Collection[str] = ()) -> list[Change]:
         """Writes the differences, in one transaction; nothing where there are none."""
         key = ["segment", "customer_id"]
-        entered = self.warehouse.stage("members_entered", after.select(*key).anti_join(before, key))
-        left = self.warehouse.stage("members_left", before.select(*key).anti_join(after, key))
-        both = entered.mutate(entered=1, left=0).union(left.mutate(entered=0, left=1))
-        sums = both.group_by("segment").aggregate(entered=both.entered.sum(), left=both.left.sum())
+        both = after.select(*key).outer_join(before.select(*key), key)
+        apart = both.filter(both.customer_id.isnull() | both.customer_id_right.isnull())
+        changed = self.warehouse.stage(
+            "members_changed",
+            apart.select(
+                segment=ibis.coalesce(apart.segment, apart.segment_right),
+                customer_id=ibis.coalesce(apart.customer_id, apart.customer_id_right),
+                entered=apart.customer_id.notnull().cast("int8"),
+            ),
+        )
+        sums = changed.group_by("segment").aggregate(
+            entered=changed.entered.sum(), left=changed.count() - changed.entered.sum()
+        )
         changes = [Change(**row) for row in self.warehouse.rows(sums.order_by("segment"))]
+        entered, left = (changed.filter(changed.entered == side).drop("entered") for side in (1, 0))
         if changes:
             with self.warehouse.transaction():
                 membership.write(self.warehouse, entered, left, now, silent)
