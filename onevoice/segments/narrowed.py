@@ -46,6 +46,12 @@ class Narrowed(Warehouse):
             else:
                 self.whole.stage(_name(facts), rows.semi_join(asked, "customer_id"))
 
+    def widened(self, sql: str) -> str:
+        """A query of these few rows as one of the whole tables: only their names are others."""
+        for facts in self.asked.values():
+            sql = sql.replace(f'"{_name(facts)}"', f'"{facts.name}"')
+        return sql
+
     def put(self, facts: Facts, rows: ir.Table) -> None:
         """Puts other rows in place of those of a table."""
         self.whole.stage(_name(facts), rows)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -64,12 +64,12 @@ def plan(segment: SavedSegment, warehouse: Warehouse) -> Plan:
     # Of a day of the calendar and a moment relative to now the later or earlier counts, which moves by no rule.
     is_fixed = not named.isdisjoint({"since", "until", "during"})
     some = None if is_fixed else moving(lambda now: compiled(narrowed, now), warehouse.is_duckdb)
-    everybody = None if is_fixed else moving(lambda now: compiled(warehouse, now), warehouse.is_duckdb)
-    text = compiled(narrowed, HERE)
+    text = "".join(some.pieces) if some else compiled(narrowed, HERE)
     tables = tuple(narrowed.asked.values())
+    everybody = replace(some, pieces=tuple(narrowed.widened(one) for one in some.pieces)) if some else None
     lengths = set(durations(condition))
-    if everybody:
-        lengths |= {-offset for offset in everybody.offsets}
+    if some:
+        lengths |= {-offset for offset in some.offsets}
     else:
         lengths |= {timedelta(), *(-offset for offset in relative(text))}
     return Plan(
