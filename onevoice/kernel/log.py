@@ -19,8 +19,18 @@ def configure(level: str = "info") -> None:
             structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_names: _StandardError(),
     )
+
+
+class _StandardError:
+    """Writes to what standard error is when something is logged, not to what it was when logging was set up."""
+
+    def msg(self, message: str) -> None:
+        sys.stderr.write(message + "\n")
+        sys.stderr.flush()
+
+    log = debug = info = warn = warning = error = critical = exception = fatal = msg
 
 
 def logger(name: str) -> Any:  # structlog's bound loggers are dynamic by design
