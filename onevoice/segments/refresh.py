@@ -8,6 +8,7 @@ happened. Who stays keeps the time of entering; entering and leaving are events.
 
 import time
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from graphlib import TopologicalSorter
@@ -77,8 +78,9 @@ OWNERS = {
 class Refresher:
     """Remembers what was written since the last time, and when each segment was computed. One per warehouse."""
 
-    def __init__(self, warehouse: Warehouse) -> None:
+    def __init__(self, warehouse: Warehouse, again_every: timedelta = AGAIN_EVERY) -> None:
         self.warehouse = warehouse
+        self.again_every = again_every
         self.narrowed = Narrowed(warehouse)
         self.journal = warehouse.journal = Journal()
         self.plans: dict[str, Plan] = {}
@@ -107,7 +109,7 @@ class Refresher:
                 affected |= {one.name for one in timed}
             self.swept_at = now
         for name, one in self.plans.items():
-            every = WHOLE_EVERY if self._is_whole(one) else AGAIN_EVERY
+            every = WHOLE_EVERY if self._is_whole(one) else self.again_every
             if name in self.computed_at and now - self.computed_at[name] >= every:
                 self.stale.add(name)
         asked = pa.chunked_array(customers, pa.int64()).unique()
@@ -299,7 +301,10 @@ class Refresher:
         try:
             query = {name: one.query(self.warehouse, now)}
             everybody = self.warehouse.gather("found_whole", "segment", "customer_id", query)
-            changes = self._write(membership.held(self.warehouse, name), everybody, now, silent)
+            # A whole segment's members are many to note, and nobody needs the notes of one that no other asks about.
+            is_followed = any(name in other.follows for other in self.plans.values())
+            with nullcontext() if is_followed else self.journal.without(SEGMENT_MEMBERS.name):
+                changes = self._write(membership.held(self.warehouse, name), everybody, now, silent)
         except QUERY_ERRORS as problem:
             error = str(problem)
             log.error("segment cannot be computed", segment=name, error=error)
