@@ -9,7 +9,6 @@ from pydantic import BaseModel, Field
 
 from onevoice.api.access import Database, Now
 from onevoice.events import plans, quarantine, replay
-from onevoice.events.plans import Plan
 from onevoice.events.quarantine import Held
 from onevoice.kernel.errors import InvalidInput
 
@@ -88,7 +87,7 @@ def replayed(database: Database, now: Now, body: Chosen) -> Replayed:
     told = Replayed()
     with database.connect() as connection:
         chosen = quarantine.listed(connection, reason=body.reason, source_id=body.source_id, limit=body.limit)
-        planned = _plans(connection)
+        planned = plans.ready(connection)
     for held in chosen:
         try:
             with database.begin() as connection:
@@ -113,7 +112,7 @@ def again(database: Database, now: Now, number: Number, body: Corrected) -> dict
     """As if it had come at its own time. Refused with the reason where it is still at fault."""
     corrected = None if body.payload is None else msgspec.json.encode(body.payload)
     with database.begin() as connection:
-        return {"outcome": replay.replay(connection, number, now, _plans(connection), corrected)}
+        return {"outcome": replay.replay(connection, number, now, plans.ready(connection), corrected)}
 
 
 @router.post("/{number}/discard", summary="Say that one is not wanted")
@@ -130,10 +129,6 @@ def reopen(database: Database, now: Now, number: Number) -> HeldRow:
     with database.begin() as connection:
         replay.reopen(connection, number, now)
         return _row(quarantine.get(connection, number))
-
-
-def _plans(connection: Any) -> dict[str, Plan]:
-    return {one["name"]: plans.plan(one["definition"]) for one in plans.all_plans(connection)}
 
 
 def _row(held: Held) -> HeldRow:

@@ -40,7 +40,7 @@ async def delivered(request: Request, database: Database, now: Now, source: str)
 
     def take() -> Taken:
         with database.begin() as connection:
-            planned = {one["name"]: plans.plan(one["definition"]) for one in plans.all_plans(connection)}
+            planned = plans.ready(connection)
             found = sources.get(connection, source)
             return Taken(**asdict(taking.deliver(connection, found, headers, b"".join(pieces), now, planned)))
 

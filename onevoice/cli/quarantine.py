@@ -74,7 +74,7 @@ def replayed(
     rows: list[dict[str, Any]] = []
     with database.opened(found) as pool:
         with pool.connect() as connection:
-            planned = {one["name"]: plans.plan(one["definition"]) for one in plans.all_plans(connection)}
+            planned = plans.ready(connection)
             numbers = [number] if number is not None else _open(connection, reason)
         with typer.progressbar(numbers, label="Replaying", file=typer.get_text_stream("stderr")) as bar:
             for each in bar:

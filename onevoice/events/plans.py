@@ -115,6 +115,11 @@ def all_plans(connection: Connection) -> list[dict[str, Any]]:
     return [{"name": row.event, "version": row.version, "definition": row.definition} for row in rows]
 
 
+def ready(connection: Connection) -> dict[str, Plan]:
+    """Every plan, ready to be asked, by name."""
+    return {one["name"]: plan(one["definition"]) for one in all_plans(connection)}
+
+
 def delete(connection: Connection, event: str) -> dict[str, Any]:
     """Takes a plan away and returns its document, with which it can be saved again. Raises NotFound."""
     gone = tracking_plan.delete().where(tracking_plan.c.event == event).returning(tracking_plan.c.definition)
@@ -182,7 +187,7 @@ class Plans:
 
     def _load(self) -> dict[str, Plan]:
         with self._pool.connect() as connection:
-            return {one["name"]: plan(one["definition"]) for one in all_plans(connection)}
+            return ready(connection)
 
 
 def plan_for(plans: Mapping[str, Plan], call_type: str, event: str) -> Plan | None:
