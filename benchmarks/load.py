@@ -49,7 +49,7 @@ NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 
 def run(size: int) -> list[Result]:
     """The load in this process, then both roles as processes at each rate."""
-    return [_speed(size), *(_visible(rate) for rate in RATES)]
+    return [_speed(size), _one_customer(size // 5), *(_visible(rate) for rate in RATES)]
 
 
 # -- speed
@@ -57,21 +57,10 @@ def run(size: int) -> list[Result]:
 
 def _speed(size: int) -> Result:
     """CPU time of all threads, since the machine may have other things to do."""
-    lines = [_line(call) for call in calls(size, 1)]
-    rows = [
-        Entry(1, Kind.EVENT, NOW, b"\n".join(lines[start : start + CALLS]), CALLS) for start in range(0, size, CALLS)
-    ]
     folder = Path(tempfile.mkdtemp(prefix="onevoice-bench-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    store = warehouse.connect(f"duckdb://{folder / 'warehouse.duckdb'}")
-    store.create(TABLES)
-    store.journal = Journal()
-    began, wall = time.process_time(), time.perf_counter()
-    for number, start in enumerate(range(0, len(rows), BATCH // CALLS)):
-        with store.transaction():
-            take(store, rows[start : start + BATCH // CALLS], {1: "web"}, b"secret", number + 1)
-    seconds, passed = time.process_time() - began, time.perf_counter() - wall
-    store.close()
+    lines = [_line(call) for call in calls(size, 1)]
+    seconds, passed = _load(folder, lines)
     return Result(
         "load/speed",
         f"{size:,} events of {sum(map(len, lines)) // size} bytes by {max(1, size // 10):,} visitors, {BATCH:,} in a "
@@ -82,6 +71,44 @@ def _speed(size: int) -> Result:
         size / _read_json(folder, lines),
         ("duckdb", "pyarrow", "msgspec", "ibis-framework"),
     )
+
+
+def _one_customer(size: int) -> Result:
+    """What a till's guest, a bot or a test account brings: everything of one customer."""
+    folder = Path(tempfile.mkdtemp(prefix="onevoice-bench-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    scattered = list(calls(size, 1))
+    one = [{**call, "anonymousId": "d", "userId": "u"} for call in scattered]
+    seconds, _ = _load(folder / "one", [_line(call) for call in one])
+    usual, _ = _load(folder / "many", [_line(call) for call in scattered])
+    return Result(
+        "load/one customer",
+        f"{size:,} events of one customer",
+        size / seconds,
+        "events per second of CPU",
+        f"the same events of {max(1, size // 10):,} customers",
+        size / usual,
+        ("duckdb", "ibis-framework"),
+    )
+
+
+def _load(folder: Path, lines: list[bytes]) -> tuple[float, float]:
+    """CPU seconds and seconds of the clock."""
+    folder.mkdir(exist_ok=True)
+    rows = [
+        Entry(1, Kind.EVENT, NOW, b"\n".join(lines[start : start + CALLS]), CALLS)
+        for start in range(0, len(lines), CALLS)
+    ]
+    store = warehouse.connect(f"duckdb://{folder / 'warehouse.duckdb'}")
+    store.create(TABLES)
+    store.journal = Journal()
+    began, wall = time.process_time(), time.perf_counter()
+    for number, start in enumerate(range(0, len(rows), BATCH // CALLS)):
+        with store.transaction():
+            take(store, rows[start : start + BATCH // CALLS], {1: "web"}, b"secret", number + 1)
+    seconds, passed = time.process_time() - began, time.perf_counter() - wall
+    store.close()
+    return seconds, passed
 
 
 def _read_json(folder: Path, lines: list[bytes]) -> float:
