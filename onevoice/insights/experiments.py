@@ -1,24 +1,23 @@
 """What a journey caused: everybody who was to be contacted against the hold-out who was not, whatever became of each.
 
-Intention to treat: a treated person who could not be reached counts as treated. The share who ordered within the
-horizon after entering is compared by the difference of two proportions with Newcombe's hybrid score interval (Newcombe
-1998, Statistics in Medicine 17:873-890, method 10); revenue per head by Welch's interval.
+Intention to treat: a treated person who could not be reached counts as treated. Compared are, within the horizon after
+entering, the share who ordered, the orders and the revenue per head; the revenue also with what the same people spent
+before entering taken out (CUPED), which narrows the interval and favours no arm. The formulas are in intervals.py.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from math import sqrt
-from statistics import NormalDist
 from typing import Any
 
 import ibis
 import ibis.expr.types as ir
-from scipy.special import stdtrit
 
 from onevoice.catalog.facts import ORDERS
 from onevoice.catalog.orders import COUNTED
 from onevoice.delivery.facts import MESSAGES
+from onevoice.insights import intervals
+from onevoice.insights.intervals import CONFIDENCE, Interval, Paired, Sample
 from onevoice.journeys.facts import DECISIONS, ENROLMENTS
 from onevoice.kernel.clock import naive
 from onevoice.segments.compiler import members
@@ -28,26 +27,21 @@ from onevoice.warehouse import Warehouse
 HORIZON = timedelta(days=14)
 """How long after entering an order counts, for both arms alike."""
 
-CONFIDENCE = 0.95
+BEFORE = timedelta(days=90)
+"""How far back the revenue before entering reaches."""
 
-
-@dataclass(frozen=True)
-class Interval:
-    """An estimate and the interval around it."""
-
-    value: float
-    low: float
-    high: float
+PLANNED = 10_000
+"""People of both arms at which the anytime interval is narrowest, where nobody planned a number."""
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One arm: people, how many ordered, their revenue per head and its variance."""
+    """One arm: people, how many ordered, their orders and revenue, after entering and before."""
 
     n: int
     converted: int
-    revenue_per_head: float
-    revenue_variance: float
+    orders: Sample
+    revenue: Paired
 
     @property
     def conversion(self) -> float | None:
@@ -55,96 +49,182 @@ class Arm:
         return self.converted / self.n if self.n else None
 
 
-def lift(warehouse: Warehouse, journey: str, now: datetime, horizon: timedelta = HORIZON) -> dict[str, Any]:
-    """Both arms; `lift` as difference of conversion, `revenue_lift` per head; None where an arm is too small.
+def lift(
+    warehouse: Warehouse, journey: str, now: datetime, horizon: timedelta = HORIZON, planned: int = PLANNED
+) -> dict[str, Any]:
+    """Treated against the hold-out. Differences are treated minus hold-out, None where an arm is too small:
 
-    `relative_lift` is the difference over the hold-out's conversion; None where nobody of the hold-out ordered. The
-    horizon of those who entered lately may reach beyond `now`; `complete` is the share for whom it is over.
+    - `lift`: share who ordered; `orders_lift`, `revenue_lift`: per head; `revenue_lift_adjusted`: the same revenue by
+      CUPED, with `variance_explained` by what people spent before; each at one look
+    - `anytime`: `lift` and `revenue` (adjusted) with intervals that hold however often one looks; `verdict` is read
+      from these: `better`, `worse`, or `open` where both contain zero
+    - `incremental`: over all treated, `orders` and `revenue`; `revenue_per_message` sent, `orders_per_message`
+    - `relative_lift`: the difference over the hold-out's conversion; None where nobody of the hold-out ordered
+
+    The horizon of those who entered lately may reach beyond `now`; `complete` is the share for whom it is over.
     """
     people = outcomes(warehouse, journey, horizon)
-    over = people.entered_at <= ibis.timestamp(naive(now - horizon))
-    rows = warehouse.rows(
-        people.group_by("arm").aggregate(
-            n=people.count(),
-            converted=(people.orders > 0).sum(),
-            mean=people.revenue.mean(),
-            variance=people.revenue.var(how="sample"),
-            complete=over.sum(),
-        )
-    )
+    rows = warehouse.rows(moments(people, "arm", now, horizon))
     found = {row["arm"]: row for row in rows}
     treated, holdout = _arm(found.get("treated")), _arm(found.get("holdout"))
     total = treated.n + holdout.n
-    difference = newcombe(treated.converted, treated.n, holdout.converted, holdout.n)
-    money = welch(treated, holdout)
+    compared = difference(treated, holdout, planned)
+    complete = sum(int(found[arm]["complete"]) for arm in ("treated", "holdout") if arm in found)
+    mine = warehouse.table(MESSAGES).filter(ibis._.journey == journey)
+    sent = warehouse.rows(mine.aggregate(n=mine.accepted_at.count(), cost=mine.cost.sum()))[0]
     return {
-        "treated": {**asdict(treated), "conversion": treated.conversion},
-        "holdout": {**asdict(holdout), "conversion": holdout.conversion},
-        "lift": asdict(difference) if difference else None,
-        "relative_lift": difference.value / holdout.conversion if difference and holdout.conversion else None,
-        "revenue_lift": asdict(money) if money else None,
+        "treated": _shown(treated),
+        "holdout": _shown(holdout),
+        **compared,
+        "relative_lift": compared["lift"]["value"] / holdout.conversion
+        if compared["lift"] and holdout.conversion
+        else None,
+        "incremental": _incremental(compared, treated.n, sent["n"]),
+        "messages_sent": sent["n"],
+        "message_cost": float(sent["cost"] or 0),
+        "confidence": CONFIDENCE,
         "horizon_days": horizon.days,
-        "complete": sum(int(row["complete"]) for row in rows) / total if total else None,
+        "before_days": BEFORE.days,
+        "complete": complete / total if total else None,
     }
 
 
-def outcomes(warehouse: Warehouse, journey: str, horizon: timedelta) -> ir.Table:
-    """Per customer enrolled: arm, entered_at, orders and revenue (float) within the horizon after entering.
+def difference(one: Arm, other: Arm, planned: int = PLANNED, comparisons: int = 1) -> dict[str, Any]:
+    """One arm against another, as `lift` tells it; with several comparisons all of their intervals hold together."""
+    confidence = intervals.among(CONFIDENCE, comparisons)
+    orders = intervals.welch(one.orders, other.orders, confidence)
+    revenue = intervals.welch(one.revenue.after, other.revenue.after, confidence)
+    first, second, explained = intervals.adjusted(one.revenue, other.revenue)
+    shares = intervals.proportion(one.converted, one.n), intervals.proportion(other.converted, other.n)
+    both = intervals.among(confidence, 2)  # the verdict rests on two, so each must be surer
+    always = {
+        "lift": intervals.anytime(*shares, planned, both),
+        "revenue": intervals.anytime(first, second, planned, both),
+    }
+    return {
+        "lift": _dict(intervals.newcombe(one.converted, one.n, other.converted, other.n, confidence)),
+        "orders_lift": _dict(orders),
+        "revenue_lift": _dict(revenue),
+        "revenue_lift_adjusted": _dict(intervals.welch(first, second, confidence)),
+        "variance_explained": explained,
+        "anytime": {name: _dict(found) for name, found in always.items()},
+        "verdict": _verdict([found for found in always.values() if found]),
+    }
+
+
+def _verdict(found: Sequence[Interval]) -> str:
+    """Of intervals that hold at every look: there is an effect when one excludes zero and none contradicts."""
+    signs = {one.value > 0 for one in found if one.shows}
+    if signs == {True}:
+        return "better"
+    return "worse" if signs == {False} else "open"
+
+
+def _incremental(compared: Mapping[str, Any], treated: int, sent: int) -> dict[str, Any]:
+    """The difference per head, over all the treated, and by the messages it took."""
+    orders, revenue = compared["orders_lift"], compared["revenue_lift_adjusted"]
+    made = {
+        "orders": Interval(**orders).times(treated) if orders else None,
+        "revenue": Interval(**revenue).times(treated) if revenue else None,
+    }
+    by_message = {
+        f"{name}_per_message": _dict(found.times(1 / sent)) if found and sent else None for name, found in made.items()
+    }
+    return {**{name: _dict(found) for name, found in made.items()}, **by_message}
+
+
+def outcomes(warehouse: Warehouse, journey: str, horizon: timedelta, before: timedelta = BEFORE) -> ir.Table:
+    """Per customer enrolled: arm, entered_at, orders and revenue (float) within the horizon after entering, and
+    revenue_before, what they spent in the time before it.
 
     Orders count as in catalog.orders; the revenue is net, a return without its sale lowers it.
 
     Of customers who entered as several and turned out to be one, that enrolment counts which goes on
-    (journeys/enrolment.py).
+    (journeys/enrolment.py); of those who entered again, the first.
     """
-    enrolments, orders = warehouse.table(ENROLMENTS), warehouse.table(ORDERS)
+    enrolments = warehouse.table(ENROLMENTS)
     mine = enrolments.filter(enrolments.journey == journey).select("enrolment_id", "customer_id", "arm", "entered_at")
     order = [(mine.arm != "holdout").cast("int8"), mine.entered_at, mine.enrolment_id]
     mine = mine.mutate(rank=ibis.row_number().over(group_by="customer_id", order_by=order))
     mine = mine.filter(mine["rank"] == 0).drop("rank")
-    pairs = mine.join(orders.select("customer_id", "ordered_at", "revenue", "status"), "customer_id")
-    counted = pairs.filter(
-        pairs.ordered_at > pairs.entered_at,
+    return spending(warehouse, mine, horizon, before)
+
+
+def spending(warehouse: Warehouse, people: ir.Table, horizon: timedelta, before: timedelta) -> ir.Table:
+    """`people` (enrolment_id, customer_id, entered_at, ...), each with orders, revenue and revenue_before."""
+    orders = warehouse.table(ORDERS)
+    pairs = people.join(orders.select("customer_id", "ordered_at", "revenue", "status"), "customer_id")
+    near = pairs.filter(
+        pairs.ordered_at > pairs.entered_at - ibis.interval(seconds=int(before.total_seconds())),
         pairs.ordered_at <= pairs.entered_at + ibis.interval(seconds=int(horizon.total_seconds())),
     )
-    sums = counted.group_by("enrolment_id").aggregate(
-        orders=(counted.status == COUNTED).sum(), revenue=counted.revenue.sum().cast("float64")
+    after = near.ordered_at > near.entered_at
+    sums = near.group_by("enrolment_id").aggregate(
+        orders=(after & (near.status == COUNTED)).sum(),
+        revenue=near.revenue.sum(where=after).cast("float64"),
+        revenue_before=near.revenue.sum(where=~after).cast("float64"),
     )
-    rows = mine.left_join(sums, "enrolment_id").drop("enrolment_id_right")
-    return rows.mutate(orders=ibis.coalesce(rows.orders, 0), revenue=ibis.coalesce(rows.revenue, 0.0))
+    rows = people.left_join(sums, "enrolment_id").drop("enrolment_id_right")
+    return rows.mutate(
+        orders=ibis.coalesce(rows.orders, 0),
+        revenue=ibis.coalesce(rows.revenue, 0.0),
+        revenue_before=ibis.coalesce(rows.revenue_before, 0.0),
+    )
 
 
-def newcombe(converted_1: int, n_1: int, converted_2: int, n_2: int) -> Interval | None:
-    """The difference of two proportions with Newcombe's hybrid score interval; None where an arm is empty."""
-    if not n_1 or not n_2:
-        return None
-    (p_1, low_1, high_1), (p_2, low_2, high_2) = _wilson(converted_1, n_1), _wilson(converted_2, n_2)
-    difference = p_1 - p_2
-    low = difference - sqrt((p_1 - low_1) ** 2 + (high_2 - p_2) ** 2)
-    high = difference + sqrt((high_1 - p_1) ** 2 + (p_2 - low_2) ** 2)
-    return Interval(difference, low, high)
+def moments(people: ir.Table, by: str, now: datetime, horizon: timedelta) -> ir.Table:
+    """Of each group: its people, means, variances and covariance, in one pass over the people."""
+    over = people.entered_at <= ibis.timestamp(naive(now - horizon))
+    return people.group_by(by).aggregate(
+        n=people.count(),
+        converted=(people.orders > 0).sum(),
+        orders=people.orders.mean(),
+        orders_variance=people.orders.cast("float64").var(how="sample"),
+        revenue=people.revenue.mean(),
+        revenue_variance=people.revenue.var(how="sample"),
+        before=people.revenue_before.mean(),
+        before_variance=people.revenue_before.var(how="sample"),
+        covariance=people.revenue.cov(people.revenue_before, how="sample"),
+        complete=over.sum(),
+    )
 
 
-def _wilson(converted: int, n: int) -> tuple[float, float, float]:
-    """A proportion with Wilson's score interval."""
-    z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
-    p = converted / n
-    middle = p + z * z / (2 * n)
-    spread = z * sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    scale = 1 + z * z / n
-    return p, (middle - spread) / scale, (middle + spread) / scale
+def _arm(row: Mapping[str, Any] | None) -> Arm:
+    if row is None:
+        row = {"n": 0}
+    n = int(row["n"])
+    # Of one person there is no variance: null on one store, not a number on the other.
+    spread = {name: float(row[name]) if n > 1 else 0.0 for name in _SPREADS}
+    mean = {name: float(row[name]) if n else 0.0 for name in ("orders", "revenue", "before")}
+    return Arm(
+        n,
+        int(row["converted"]) if n else 0,
+        Sample(n, mean["orders"], spread["orders_variance"]),
+        Paired(
+            Sample(n, mean["revenue"], spread["revenue_variance"]),
+            Sample(n, mean["before"], spread["before_variance"]),
+            spread["covariance"],
+        ),
+    )
 
 
-def welch(first: Arm, second: Arm) -> Interval | None:
-    """The difference of two means with Welch's interval (unequal variances); None for arms below two people."""
-    if first.n < 2 or second.n < 2:
-        return None
-    one, two = first.revenue_variance / first.n, second.revenue_variance / second.n
-    difference = first.revenue_per_head - second.revenue_per_head
-    if one + two == 0:
-        return Interval(difference, difference, difference)
-    freedom = (one + two) ** 2 / (one**2 / (first.n - 1) + two**2 / (second.n - 1))
-    reach = float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) * sqrt(one + two)
-    return Interval(difference, difference - reach, difference + reach)
+_SPREADS = ("orders_variance", "revenue_variance", "before_variance", "covariance")
+
+
+def _shown(arm: Arm) -> dict[str, Any]:
+    return {
+        "n": arm.n,
+        "converted": arm.converted,
+        "conversion": arm.conversion,
+        "orders_per_head": arm.orders.mean,
+        "revenue_per_head": arm.revenue.after.mean,
+        "revenue_variance": arm.revenue.after.variance,
+        "revenue_per_head_before": arm.revenue.before.mean,
+    }
+
+
+def _dict(found: Interval | None) -> dict[str, float] | None:
+    return asdict(found) if found else None
 
 
 def cascade_saving(
@@ -187,11 +267,3 @@ def cascade_saving(
             unpriced.append(channel)
     total = sum(cost for _, cost in spent.values())
     return {"spent": total, "all_channels": total + saved, "saved": saved, "unpriced": unpriced}
-
-
-def _arm(row: dict[str, Any] | None) -> Arm:
-    if row is None:
-        return Arm(0, 0, 0.0, 0.0)
-    # Of one person there is no variance: null on one store, not a number on the other.
-    variance = float(row["variance"]) if row["n"] > 1 else 0.0
-    return Arm(row["n"], int(row["converted"]), float(row["mean"]), variance)
