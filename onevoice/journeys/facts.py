@@ -40,4 +40,44 @@ DECISIONS = Facts(
     ("journey", "customer_id"),
 )
 
-TABLES = (ENROLMENTS, DECISIONS)
+CHANNEL_HABITS = Facts(
+    "channel_habits",  # per customer written to: what they did on a channel, recent messages counting more (habits.py)
+    {
+        "customer_id": "!int64",
+        "channel": "!string",
+        "sent": "!float64",
+        "acted": "!float64",
+        "rate": "!float64",  # acted of sent, shrunk to that of their like
+        "learned_at": "!timestamp(6)",
+    },
+    ("customer_id", "channel"),
+)
+
+LIKE_HABITS = Facts(
+    "like_habits",  # the same of everybody alike; of everybody at all where `alike` is empty
+    {
+        "alike": "!string",
+        "channel": "!string",
+        "sent": "!float64",
+        "acted": "!float64",
+        "rate": "!float64",
+        "strength": "!float64",  # how many messages of one's own weigh as much as those of one's like
+        "learned_at": "!timestamp(6)",
+    },
+    ("alike", "channel"),
+)
+
+HOUR_HABITS = Facts(
+    "hour_habits",  # per customer, and per `alike` with customer 0: the hour at which they are most often active
+    {
+        "customer_id": "!int64",
+        "alike": "!string",
+        "hour": "!int64",  # 0 to 23, by their own clock
+        "share": "!float64",  # of their activity, shrunk to that of their like
+        "active": "!float64",  # how much of their own was seen, at any hour
+        "learned_at": "!timestamp(6)",
+    },
+    ("customer_id",),
+)
+
+TABLES = (ENROLMENTS, DECISIONS, CHANNEL_HABITS, LIKE_HABITS, HOUR_HABITS)

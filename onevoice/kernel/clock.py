@@ -6,11 +6,20 @@ Instants are aware and in UTC inside the program; the warehouse stores them naiv
 import mmap
 import os
 import struct
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Protocol
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def time_zone(name: str) -> tzinfo:
+    """The zone of that name; one that nobody knows counts as UTC."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: the name of a folder, or too long for a file
+        return UTC
 
 
 class Clock(Protocol):

@@ -32,6 +32,7 @@ WAREHOUSE_IMPERSONAL = {
     "product_fields": "the catalogue",
     "watermarks": "how far readers have come",
     "segment_states": "when segments were computed",
+    "like_habits": "rates of groups of people",
     "suppressions": "salted hashes, which must outlive the customer",
 }
 
