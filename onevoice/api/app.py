@@ -28,6 +28,7 @@ from onevoice.api import (
     plans,
     privacy,
     quarantine,
+    results,
     segments,
     sources,
     webhooks,
@@ -49,7 +50,21 @@ from onevoice.kernel.settings import Settings
 log = logger("api")
 
 
-KEYED = (exports, consents, customers, segments, journeys, kpis, sources, plans, quarantine, identity, matches, privacy)
+KEYED = (
+    exports,
+    consents,
+    customers,
+    segments,
+    journeys,
+    results,
+    kpis,
+    sources,
+    plans,
+    quarantine,
+    identity,
+    matches,
+    privacy,
+)
 """What wants an API key."""
 
 

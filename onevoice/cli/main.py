@@ -158,6 +158,46 @@ def apply_command(
     applying.run(_settings(data_dir), folder, as_json)
 
 
+@app.command("lift", help="What a journey caused: everybody treated against the hold-out, with intervals.")
+def lift_command(
+    name: Annotated[str, typer.Argument(help="The journey's name")],
+    days: Annotated[int, typer.Option(min=1, help="Days after entering in which an order counts")] = 14,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """See onevoice.insights.experiments."""
+    from onevoice.cli import results
+
+    results.lift(data_dir, name, days, as_json)
+
+
+@app.command("power", help="Before launch: how large an effect must be to be seen with a hold-out.")
+def power_command(
+    segment: Annotated[str | None, typer.Option(help="Who would enter: the members of this segment")] = None,
+    event: Annotated[str | None, typer.Option(help="Who would enter: whoever does this event")] = None,
+    holdout: Annotated[float, typer.Option(help="Share that is not contacted")] = 0.1,
+    days: Annotated[int, typer.Option(min=1, help="Days after entering in which an order counts")] = 14,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """See onevoice.insights.power."""
+    from onevoice.cli import results
+
+    results.power(data_dir, holdout, segment, event, days, as_json)
+
+
+@app.command("recommendations", help="How well each way to recommend products foresees what customers buy next.")
+def recommendations_command(
+    shown: Annotated[int, typer.Option(min=1, max=100, help="Products recommended to each")] = 10,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """See onevoice.catalog.recommendations."""
+    from onevoice.cli import results
+
+    results.recommendations(data_dir, shown, as_json)
+
+
 @app.command("doctor", help="Check database, warehouse, queue, channels and disk, and say what is wrong.")
 def doctor_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON")] = False,

@@ -1,13 +1,14 @@
 """The questions the api may ask the engine: each a function of a warehouse, the time, and plain arguments."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import ibis
 import msgspec
 
-from onevoice.catalog.facts import ORDERS, REFUNDS
+from onevoice.catalog import factorised, recommendations
+from onevoice.catalog.facts import ORDER_LINES, ORDERS, REFUNDS
 from onevoice.customers import views
 from onevoice.customers.identifiers import Identifier, rules
 from onevoice.customers.schemas import DecisionEntry, Suggestion
@@ -16,9 +17,11 @@ from onevoice.engine import merging
 from onevoice.engine.load import TABLES
 from onevoice.events.facts import EVENTS
 from onevoice.insights import experiments, metrics
+from onevoice.insights import power as powers
 from onevoice.journeys import why
 from onevoice.journeys.figures import figures
 from onevoice.kernel.clock import aware
+from onevoice.kernel.errors import ConfigurationError
 from onevoice.privacy import retention
 from onevoice.privacy.access import collected
 from onevoice.segments import explain, preview
@@ -188,6 +191,38 @@ def journey(warehouse: Warehouse, now: datetime, name: str) -> dict[str, Any]:
     }
 
 
+def lift(warehouse: Warehouse, now: datetime, name: str, days: int = experiments.HORIZON.days) -> dict[str, Any]:
+    """See insights.experiments.lift."""
+    return experiments.lift(warehouse, name, now, timedelta(days=days))
+
+
+def power(
+    warehouse: Warehouse,
+    now: datetime,
+    holdout: float,
+    segment: str | None = None,
+    event: str | None = None,
+    days: int = experiments.HORIZON.days,
+) -> dict[str, Any]:
+    """See insights.power.power."""
+    return powers.power(warehouse, now, holdout, segment, event, timedelta(days=days))
+
+
+def recommended(warehouse: Warehouse, now: datetime, shown: int = recommendations.SHOWN) -> dict[str, Any]:
+    """Each method's score on the last baskets; `missing` says what has to be installed for the models."""
+    methods: dict[str, recommendations.Recommend] = {
+        "frequent": recommendations.frequent,
+        "popular": recommendations.popular,
+    }
+    missing = ""
+    try:
+        methods |= factorised.methods()
+    except ConfigurationError as error:
+        missing = error.message
+    scores = recommendations.evaluation(warehouse, warehouse.table(ORDER_LINES), methods, shown)
+    return {"shown": shown, "default": "frequent", "methods": scores, "missing": missing}
+
+
 def overview(warehouse: Warehouse, now: datetime, start: str | None = None, end: str | None = None) -> dict[str, Any]:
     """The KPIs of a period (ISO dates, the end excluded; all of history by default)."""
     first, last = metrics.ALWAYS
@@ -229,6 +264,9 @@ QUESTIONS: dict[str, Question] = {
         segment_preview,
         segment_explain,
         journey,
+        lift,
+        power,
+        recommended,
         overview,
         health,
     )

@@ -1,0 +1,125 @@
+"""`onevoice lift`, `power`, `recommendations`: what a journey caused, what could be seen of one, what to recommend.
+
+All ask the running engine.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from onevoice.cli.options import settings, show
+from onevoice.engine.client import EngineClient
+from onevoice.kernel.errors import InvalidInput
+
+
+def lift(data_dir: Path | None, name: str, days: int, as_json: bool) -> None:
+    """Treated against the hold-out, one figure a row."""
+    found = EngineClient(settings(data_dir)).ask("lift", name=name, days=days)
+    if as_json:
+        show([found], (), "", as_json=True)
+        return
+    arms = ("treated", "holdout")
+    rows = [{"figure": "people", **{arm: found[arm]["n"] for arm in arms}}]
+    rows.append(
+        {"figure": "ordered", **{arm: _percent(found[arm]["conversion"]) for arm in arms}, **_points(found["lift"])}
+    )
+    for figure, key, compared in (
+        ("orders per head", "orders_per_head", "orders_lift"),
+        ("revenue per head", "revenue_per_head", "revenue_lift"),
+        ("the same, spending before taken out", "", "revenue_lift_adjusted"),
+    ):
+        means = {arm: f"{found[arm][key]:.2f}" for arm in arms} if key else {}
+        rows.append({"figure": figure, **means, **_money(found[compared])})
+    rows.append({"figure": "ordered, however often one looks", **_points(found["anytime"]["lift"])})
+    rows.append({"figure": "revenue, however often one looks", **_money(found["anytime"]["revenue"])})
+    for figure in ("orders", "revenue", "orders_per_message", "revenue_per_message"):
+        rows.append({"figure": f"{figure.replace('_', ' ')}, incremental", **_money(found["incremental"][figure])})
+    show(
+        rows,
+        ("figure", *arms, "difference", "from", "to"),
+        f"Lift of {name}, {days} days after entering",
+        as_json=False,
+    )
+    said = {
+        "better": "The journey brings more.",
+        "worse": "The journey brings less.",
+        "open": "No effect is shown yet.",
+    }
+    complete = found["complete"]
+    typer.echo(said[found["verdict"]] + ("" if complete is None else f" The {days} days are over for {complete:.0%}."))
+
+
+def power(
+    data_dir: Path | None, holdout: float, segment: str | None, event: str | None, days: int, as_json: bool
+) -> None:
+    """The smallest effects that would be seen, by hold-out and days after launch."""
+    if (segment is None) == (event is None):
+        raise InvalidInput("Say who would enter: --segment NAME or --event NAME")
+    found = EngineClient(settings(data_dir)).ask("power", holdout=holdout, segment=segment, event=event, days=days)
+    if as_json:
+        show([found], (), "", as_json=True)
+        return
+    rows = [
+        {
+            **row,
+            "holdout": f"{row['holdout']:.0%}",
+            "lift": "-" if row["lift"] is None else f"{100 * row['lift']:.2f} points",
+            "relative_lift": "-" if row["relative_lift"] is None else f"{row['relative_lift']:.0%}",
+            "revenue_lift": "-" if row["revenue_lift"] is None else f"{row['revenue_lift']:.2f}",
+        }
+        for row in found["rows"]
+    ]
+    columns = ("holdout", "days", "treated", "held_out", "lift", "relative_lift", "revenue_lift")
+    show(rows, columns, f"Smallest effect seen {found['power']:.0%} of the time", as_json=False)
+    typer.echo(
+        f"{found['at_launch']:,} enter at launch and {found['a_day']:.1f} a day; of their like "
+        f"{_percent(found['baseline']['conversion'])} order within {days} days without it."
+    )
+
+
+def recommendations(data_dir: Path | None, shown: int, as_json: bool) -> None:
+    """How well each method foresees the last basket."""
+    found = EngineClient(settings(data_dir)).ask("recommended", patience=600.0, shown=shown)
+    if as_json:
+        show([found], (), "", as_json=True)
+        return
+    rows = [
+        {
+            "method": name + (" (default)" if name == found["default"] else ""),
+            **{k: _share(v) for k, v in score.items()},
+        }
+        for name, score in found["methods"].items()
+    ]
+    show(
+        rows,
+        ("method", "hit_rate", "recall", "ndcg", "customers"),
+        f"The last basket, from {shown} products",
+        as_json=False,
+    )
+    if found["missing"]:
+        typer.echo(found["missing"])
+
+
+def _points(interval: Mapping[str, float] | None) -> dict[str, Any]:
+    return _written(interval, 100, " points")
+
+
+def _money(interval: Mapping[str, float] | None) -> dict[str, Any]:
+    return _written(interval, 1, "")
+
+
+def _written(interval: Mapping[str, float] | None, factor: float, unit: str) -> dict[str, Any]:
+    if interval is None:
+        return {"difference": "too few people"}
+    named = {"difference": "value", "from": "low", "to": "high"}
+    return {name: f"{factor * interval[key]:+.2f}{unit}" for name, key in named.items()}
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.1%}"
+
+
+def _share(value: float) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else f"{value:,}"
