@@ -39,6 +39,7 @@ WAREHOUSE_IMPERSONAL = {
 DATABASE_IMPERSONAL = {
     "alembic_version": "the schema's revision",
     "api_key": "hashes of the keys of those who work here",
+    "backtest": "documents and counts; who is named as an example is in backtest_example",
     "consent_policy": "definitions",
     "consent_text": "the wordings shown, the same for all",
     "erased_identifier": "salted hashes, which keep a repetition from bringing the customer back",
