@@ -72,7 +72,7 @@ class Engine:
                 self.refresher.all(who, now)
             else:
                 self.refresher.prepare(who, now)
-                self.refresher.first({journey.document.entry.segment for journey in live}, now, budget)
+                self.refresher.first(set().union(*(journey.document.segments for journey in live)), now, budget)
             if live:
                 report.ticks.append(tick(self.warehouse, live, now))
             if budget is not None:

@@ -1,89 +1,52 @@
-"""A journey as a document: what a marketer writes in YAML, checked, and flattened into the tick's positions."""
+"""A journey as a document: what a marketer writes in YAML, checked, and laid out as the graph that the tick walks.
 
-import re
-from collections.abc import Iterator
+Which steps there are is told in `steps/`, one file per kind.
+"""
+
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import time, timedelta
+from datetime import time
+from graphlib import CycleError, TopologicalSorter
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
+from onevoice.journeys import spans
+from onevoice.journeys.entries import Entry, check_entry
+from onevoice.journeys.spans import Happening, Name, check_happening, duration
+from onevoice.journeys.steps import KINDS, Layout, Node, Step, kind_of
 from onevoice.kernel.errors import InvalidInput
+from onevoice.segments.tree import condition, segments_named
 
-UNITS = {"minute": 60, "hour": 3_600, "day": 86_400, "week": 604_800}
-"""Seconds in each unit of a wait."""
+Status = Literal["draft", "live", "paused", "stopped", "archived"]
 
-LONGEST_WAIT = timedelta(days=3_660)
-
-Name = Annotated[str, Meta(min_length=1)]
-Reaction = Literal["opened", "clicked"]
-Status = Literal["draft", "live", "paused", "archived"]
+STEP_ID = r"[A-Za-z0-9_-]+"
 
 
-class Entry(msgspec.Struct, forbid_unknown_fields=True):
-    """Who comes in: the members of a segment, each once."""
-
-    segment: Name
-    reentry: Literal["never"] = "never"
-
-
-class Goal(msgspec.Struct, forbid_unknown_fields=True):
-    """What ends the journey for whoever does it, at any moment: an event by name."""
-
-    event: Name
-
-
-class Cap(msgspec.Struct, forbid_unknown_fields=True):
+class Cap(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """At most so many messages in so many days, those of all journeys counted."""
 
     messages: Annotated[int, Meta(ge=1)]
     days: Annotated[int, Meta(ge=1, le=3_660)]
 
 
-class QuietHours(msgspec.Struct, forbid_unknown_fields=True, rename={"start": "from", "end": "to"}):
+class QuietHours(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"start": "from", "end": "to"}):
     """When nobody is contacted, by the customer's own clock; over midnight where `from` is later than `to`."""
 
     start: str
     end: str
 
 
-class Policy(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Limits on contact; see policy.py for the order in which they apply."""
 
     cap: Cap | None = None
     quiet_hours: QuietHours | None = None
 
 
-class Send(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """One message on one channel; `wait` is how long its reader is given before the next."""
-
-    channel: Name
-    template: Name
-    wait: str = "0 days"
-
-
-class Cascade(msgspec.Struct, forbid_unknown_fields=True):
-    """Channels in order; whoever does one of `stop_on` gets no further one."""
-
-    channels: Annotated[list[Send], Meta(min_length=1)]
-    stop_on: list[Reaction] = msgspec.field(default_factory=lambda: ["opened", "clicked"])
-
-
-class Step(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """One step; exactly one of its kinds (`KINDS`) is set."""
-
-    id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]+$")]
-    cascade: Cascade | None = None
-    send: Send | None = None
-    wait: str | None = None
-
-
-KINDS = ("cascade", "send", "wait")
-
-
-class Document(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """The whole journey."""
+class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The whole journey. `goal` and `exit` end it at any moment for whoever does what they say."""
 
     kind: Literal["journey"]
     name: Name
@@ -92,133 +55,201 @@ class Document(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     steps: list[Step]
     title: str = ""
     holdout: Annotated[float, Meta(ge=0, lt=1)] = 0.1  # share never contacted, so that the effect can be measured
-    goal: Goal | None = None
+    control: bool = True  # whether the global control group is left out too
+    goal: Happening | None = None
+    exit: Happening | None = None
     policy: Policy = msgspec.field(default_factory=Policy)
+    priority: Annotated[int, Meta(ge=-100, le=100)] = 0  # the higher comes first where two want the same person
+    transactional: bool = False  # something the customer has asked for: sent before others, without marketing's limits
     status: Status | None = None  # None: as it is; a new journey is a draft
 
-
-@dataclass(frozen=True)
-class Position:
-    """A place where a customer stands: about to be sent one message, unless they have reacted."""
-
-    key: str  # `step` or `step/0`, as in enrolments.step
-    step: str
-    channel: str
-    template: str
-    delay: timedelta  # what the wait steps before it ask for, whatever became of the message before
-    wait: timedelta  # after this message, where it was sent
-    stop_on: tuple[str, ...]
+    @property
+    def segments(self) -> set[str]:
+        """The segments that it asks about, at its entry or on its way."""
+        named = {name for name in (self.entry.segment, self.entry.left) if name}
+        trees = [self.entry.who, *(happening.when for happening in (self.goal, self.exit) if happening)]
+        for _, step in all_steps(self.steps):
+            trees += kind_of(step).conditions(step.asked)
+        return named.union(*(segments_named(condition(tree)) for tree in trees if tree))
 
 
 @dataclass(frozen=True)
-class Plan:
-    """The document flattened: every position in order."""
+class Graph:
+    """The document laid out: nodes by key, in an order in which a person who does not wait meets them."""
 
-    positions: tuple[Position, ...]
-
-    def after(self, index: int) -> Position | None:
-        """The position after `index`, None at the end."""
-        return self.positions[index + 1] if index + 1 < len(self.positions) else None
-
-    def beyond(self, index: int) -> Position | None:
-        """The first position of the next step: where one goes on who has reacted."""
-        step = self.positions[index].step
-        return next((position for position in self.positions[index + 1 :] if position.step != step), None)
-
-    def earlier(self, index: int) -> list[str]:
-        """The keys of the positions before `index` in the same step: reactions to their messages end the cascade."""
-        step = self.positions[index].step
-        return [position.key for position in self.positions[:index] if position.step == step]
+    first: str
+    nodes: Mapping[str, Node]
 
 
 def parse(document: Any) -> Document:
     """Checks a document. Raises InvalidInput naming the place and what is allowed there."""
     name = document.get("name", "") if isinstance(document, dict) else ""
     try:
-        _refuse_unknown_kinds(document)
-        journey = msgspec.convert(document, Document, str_keys=True)
-        if len({step.id for step in journey.steps}) != len(journey.steps):
-            raise InvalidInput("two steps have the same id - at `$.steps`")
-        hours = journey.policy.quiet_hours
-        if hours and clock_time(hours.start, _QUIET + ".from") == clock_time(hours.end, _QUIET + ".to"):
-            raise InvalidInput(f"quiet hours that end when they begin are none, or for ever - at `{_QUIET}`")
-        if not plan(journey).positions:
-            raise InvalidInput("it sends nothing; add a step with `cascade` or `send` - at `$.steps`")
-    except (msgspec.ValidationError, InvalidInput) as error:
+        try:
+            journey = msgspec.convert(document, Document, str_keys=True, dec_hook=_step)
+        except msgspec.ValidationError as error:
+            raise InvalidInput(_one_place(str(error))) from error
+        _check(journey)
+        graph(journey)
+    except InvalidInput as error:
         raise InvalidInput(f"Journey {name!r}: {error}") from error
     return journey
+
+
+def written(journey: Document) -> dict[str, Any]:
+    """The document as plain values, ready for YAML or JSON, defaults left out; `parse` gives the same journey again."""
+    values: dict[str, Any] = msgspec.to_builtins(journey, enc_hook=_plain, str_keys=True)
+    return values
+
+
+def graph(journey: Document) -> Graph:
+    """The journey's nodes. Raises InvalidInput for a jump to nowhere, and for a loop in which nobody ever waits."""
+    firsts: dict[str, str] = {}
+    layout = Layout()
+
+    def lay(steps: list[Step], after: str) -> str:
+        for step in reversed(steps):
+            after = firsts[step.id] = kind_of(step).lay(step, after, layout)
+        return after
+
+    layout.lay = lay
+    first = lay(journey.steps, "")
+    nodes = {key: _aimed(node, firsts) for key, node in layout.nodes.items()}
+    _refuse_endless(nodes)
+    return Graph(first, {key: nodes[key] for key in _order(nodes)})
+
+
+def all_steps(steps: list[Step], place: str = "$.steps") -> Iterator[tuple[str, Step]]:
+    """Every step, nested ones too, with its place in the document."""
+    for number, step in enumerate(steps):
+        here = f"{place}[{number}]"
+        yield here, step
+        for inner, nested in kind_of(step).nested(step.asked):
+            yield from all_steps(nested, f"{here}.{step.kind}{inner}")
+
+
+def clock_time(text: str, place: str = "$.policy.quiet_hours") -> time:
+    """`21:00`. Raises InvalidInput."""
+    return spans.clock_time(text, place)
+
+
+def _step(kind: type, document: Any) -> Step:
+    """A step of a document; a ValueError's text gets its place from msgspec."""
+    if kind is not Step:
+        raise NotImplementedError(kind)
+    if not isinstance(document, dict):
+        raise ValueError("expected a step: a mapping with `id` and one of " + ", ".join(KINDS))
+    if unknown := [str(key) for key in document if key != "id" and key not in KINDS]:
+        raise ValueError(f"there is no step `{unknown[0]}`; steps are {', '.join(KINDS)} - at `$.{unknown[0]}`")
+    names = [key for key in document if key != "id"]
+    if len(names) != 1:
+        raise ValueError(f"give exactly one of {', '.join(KINDS)}")
+    (name,) = names
+    try:
+        step_id = msgspec.convert(document.get("id"), Annotated[str, Meta(pattern=f"^{STEP_ID}$")])
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{error} - at `$.id`") from error
+    try:
+        asked = msgspec.convert(document[name], KINDS[name].asked, str_keys=True, dec_hook=_step)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{error} - at `$.{name}`") from error
+    return Step(step_id, name, asked)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Step):
+        inner = msgspec.to_builtins(value.asked, enc_hook=_plain, str_keys=True)
+        return {"id": value.id, value.kind: inner}
+    raise NotImplementedError(type(value))
+
+
+def _one_place(told: str) -> str:
+    """An error's text with one place, where each nested step has added its own, the innermost first."""
+    sentence, *places = told.split(" - at `")
+    parts = [place.rstrip("`").removeprefix("$") for place in reversed(places)]
+    return f"{sentence} - at `${''.join(parts)}`" if parts else sentence
+
+
+def _check(journey: Document) -> None:
+    check_entry(journey.entry, "$.entry")
+    for name in ("goal", "exit"):
+        happening = getattr(journey, name)
+        if happening is not None:
+            check_happening(happening, f"$.{name}")
+    hours = journey.policy.quiet_hours
+    if hours and clock_time(hours.start, _QUIET + ".from") == clock_time(hours.end, _QUIET + ".to"):
+        raise InvalidInput(f"quiet hours that end when they begin are none, or for ever - at `{_QUIET}`")
+    known: set[str] = set()
+    for place, step in all_steps(journey.steps):
+        if step.id in known:
+            raise InvalidInput(f"two steps have the id `{step.id}` - at `{place}`")
+        known.add(step.id)
+        kind_of(step).check(step.asked, f"{place}.{step.kind}")
+    for place, step in all_steps(journey.steps):
+        if step.kind == "jump" and step.asked.to not in known:
+            raise InvalidInput(
+                f"there is no step `{step.asked.to}`; steps are {', '.join(sorted(known))} - at `{place}`"
+            )
+    if all(kind_of(step).name in ("wait", "note", "jump", "exit") for _, step in all_steps(journey.steps)):
+        raise InvalidInput("it does nothing; add a step such as `cascade` or `send` - at `$.steps`")
 
 
 _QUIET = "$.policy.quiet_hours"
 
 
-def written(journey: Document) -> dict[str, Any]:
-    """The document as plain values, ready for YAML or JSON, defaults left out; `parse` gives the same journey again."""
-    values: dict[str, Any] = msgspec.to_builtins(journey)
-    return values
+def _aimed(node: Node, firsts: Mapping[str, str]) -> Node:
+    ways = {name: firsts[key[1:]] if key.startswith("*") else key for name, key in node.ways.items()}
+    return Node(node.key, node.step, node.kind, node.asked, ways, node.part)
 
 
-def plan(journey: Document) -> Plan:
-    """The journey's positions. Raises InvalidInput for a step that is of no kind, or of two, and for a wrong wait."""
-    positions: list[Position] = []
-    delay = timedelta()
-    for number, step in enumerate(journey.steps):
-        place = f"$.steps[{number}]"
-        if sum(getattr(step, kind) is not None for kind in KINDS) != 1:
-            raise InvalidInput(f"give exactly one of {', '.join(KINDS)} - at `{place}`")
-        if step.wait is not None:
-            delay += duration(step.wait, f"{place}.wait")
-        else:
-            positions += _positions(step, delay, place)
-            delay = timedelta()
-    return Plan(tuple(positions))
+def _order(nodes: Mapping[str, Node]) -> list[str]:
+    """The keys so that a node comes after all that lead to it, but by a jump: who jumps goes on in the next tick."""
+    before: dict[str, set[str]] = {key: set() for key in nodes}
+    for node in nodes.values():
+        for way, key in node.ways.items():
+            if key and way != "jump":
+                before[key].add(node.key)
+    return list(TopologicalSorter(before).static_order())
 
 
-def _positions(step: Step, delay: timedelta, place: str) -> Iterator[Position]:
-    if step.send is not None:
-        send = step.send
-        yield Position(
-            step.id, step.id, send.channel, send.template, delay, duration(send.wait, f"{place}.send.wait"), ()
-        )
-    elif step.cascade is not None:
-        for index, send in enumerate(step.cascade.channels):
-            yield Position(
-                f"{step.id}/{index}",
-                step.id,
-                send.channel,
-                send.template,
-                delay if index == 0 else timedelta(),
-                duration(send.wait, f"{place}.cascade.channels[{index}].wait"),
-                tuple(step.cascade.stop_on),
-            )
-
-
-def _refuse_unknown_kinds(document: Any) -> None:
-    """Says which steps there are, where msgspec would only say that a field is unknown."""
-    steps = document.get("steps") if isinstance(document, dict) else None
-    for number, step in enumerate(steps if isinstance(steps, list) else ()):
-        unknown = [str(key) for key in step if key not in ("id", *KINDS)] if isinstance(step, dict) else []
-        if unknown:
-            raise InvalidInput(
-                f"there is no step `{unknown[0]}`; steps are {', '.join(KINDS)} - at `$.steps[{number}].{unknown[0]}`"
-            )
-
-
-def duration(text: str, place: str) -> timedelta:
-    """`3 days`, `2 hours`, `30 minutes`, `1 week`. Raises InvalidInput."""
-    found = re.fullmatch(r"(\d{1,7})\s*(minute|hour|day|week)s?", text.strip(), re.ASCII)
-    lasting = timedelta(seconds=int(found[1]) * UNITS[found[2]]) if found else None
-    if lasting is None or lasting > LONGEST_WAIT:
+def _refuse_endless(nodes: Mapping[str, Node]) -> None:
+    """A loop in which nobody ever waits would go round as fast as the engine does."""
+    before = {
+        node.key: [key for key in node.ways.values() if key and not _takes_time(nodes[key])] for node in nodes.values()
+    }
+    try:
+        TopologicalSorter(before).prepare()
+    except CycleError as error:
+        steps = " → ".join(dict.fromkeys(nodes[key].step for key in reversed(error.args[1])))
         raise InvalidInput(
-            f"a wait is a number and minutes, hours, days or weeks, such as `3 days`, and at most "
-            f"{LONGEST_WAIT.days} days; not {text!r} - at `{place}`"
-        )
-    return lasting
+            f"the steps {steps} lead back to each other without a wait for a time, an event or a reply in between; "
+            "add one - at `$.steps`"
+        ) from error
 
 
-def clock_time(text: str, place: str = _QUIET) -> time:
-    """`21:00`. Raises InvalidInput."""
-    found = re.fullmatch(r"([01]\d|2[0-3]):([0-5]\d)", text, re.ASCII)
-    if not found:
-        raise InvalidInput(f"a time of day is written HH:MM, such as `21:00`; not {text!r} - at `{place}`")
-    return time(int(found[1]), int(found[2]))
+def _takes_time(node: Node) -> bool:
+    """Whether whoever comes there surely stands there for a while."""
+    if node.part == "rest":
+        return True
+    asked = node.asked
+    if node.kind != "wait" or node.part != "held":
+        return False
+    if isinstance(asked, str):
+        return bool(duration(asked, ""))
+    return bool(asked.event or asked.reply) or (asked.at is not None and asked.date is None)
+
+
+__all__ = [
+    "Cap",
+    "Document",
+    "Graph",
+    "Policy",
+    "QuietHours",
+    "Status",
+    "all_steps",
+    "clock_time",
+    "duration",
+    "graph",
+    "parse",
+    "written",
+]

@@ -9,8 +9,9 @@ import ibis.expr.types as ir
 from onevoice.catalog.facts import ORDERS
 from onevoice.catalog.orders import made
 from onevoice.events.facts import EVENTS
-from onevoice.journeys.document import Document, Plan
+from onevoice.journeys.document import Document
 from onevoice.journeys.facts import DECISIONS, ENROLMENTS
+from onevoice.journeys.positions import Plan
 from onevoice.kernel.clock import naive
 from onevoice.kernel.ids import identifier_id
 from onevoice.segments.facts import SEGMENT_MEMBERS

@@ -84,7 +84,8 @@ def waiting(connection: Connection) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for journey in all_journeys(connection):
         if journey.status != "archived":
-            found.setdefault(journey.document.entry.segment, []).append(journey.name)
+            for segment in journey.document.segments:
+                found.setdefault(segment, []).append(journey.name)
     return found
 
 

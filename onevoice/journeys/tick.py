@@ -12,10 +12,10 @@ import ibis
 import ibis.expr.types as ir
 
 from onevoice.delivery.facts import MESSAGES
-from onevoice.journeys.document import Position, plan
 from onevoice.journeys.enrolment import Moving, active, enter, later, leave_by_edit, leave_by_goal, leave_by_merge
 from onevoice.journeys.facts import DECISIONS, ENROLMENTS
 from onevoice.journeys.policy import decide, seen
+from onevoice.journeys.positions import Position, plan
 from onevoice.journeys.service import SavedJourney
 from onevoice.warehouse import Warehouse
 
@@ -44,7 +44,7 @@ def tick(warehouse: Warehouse, journeys: Sequence[SavedJourney], now: datetime) 
             report.entered[saved.name] = enter(warehouse, journey)
             leave_by_merge(warehouse, journey)
             leave_by_edit(warehouse, journey)
-            if document.goal:
+            if document.goal and document.goal.event:
                 leave_by_goal(warehouse, journey, document.goal.event)
             report.planned[saved.name] = _move(warehouse, journey)
     return report

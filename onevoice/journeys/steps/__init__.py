@@ -1,0 +1,32 @@
+"""The kinds of steps there are."""
+
+from onevoice.journeys.steps.branch import BRANCH
+from onevoice.journeys.steps.cascade import CASCADE
+from onevoice.journeys.steps.effects import AUDIENCE, CALL, EVENT, UPDATE, WEBHOOK
+from onevoice.journeys.steps.going import EXIT, JUMP, NOTE
+from onevoice.journeys.steps.kind import END, KINDS, Layout, Node, Step, StepKind, kind_of, register
+from onevoice.journeys.steps.rewards import COUPON, POINTS
+from onevoice.journeys.steps.send import SEND
+from onevoice.journeys.steps.split import SPLIT
+from onevoice.journeys.steps.wait import WAIT
+
+for _kind in (
+    SEND,
+    CASCADE,
+    WAIT,
+    BRANCH,
+    SPLIT,
+    UPDATE,
+    EVENT,
+    WEBHOOK,
+    CALL,
+    AUDIENCE,
+    COUPON,
+    POINTS,
+    NOTE,
+    JUMP,
+    EXIT,
+):
+    register(_kind)
+
+__all__ = ["END", "KINDS", "Layout", "Node", "Step", "StepKind", "kind_of", "register"]

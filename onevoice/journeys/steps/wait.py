@@ -1,0 +1,91 @@
+"""`wait`: for so long, until a time of day, until something happens (with a time-out), or until around a date."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from onevoice.journeys.spans import Name, Weekday, check_happening, clock_time, duration, offset
+from onevoice.journeys.steps.kind import Layout, Step, StepKind
+from onevoice.kernel.errors import InvalidInput
+from onevoice.segments.conditions.values import Where
+
+
+class Until(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, rename={"otherwise": "else"}):
+    """Until one of: `at` a time of day by the customer's clock, on the weekdays `on`; an `event` (see Happening); a
+    condition holds (`when`); a `reply`, on any channel or the one named; `date`, a trait that says a day, `offset`.
+
+    `then` holds steps for those for whom it happened, `else` for those whose `timeout` came first.
+    """
+
+    at: str | None = None
+    on: list[Weekday] = msgspec.field(default_factory=list)
+    event: Name | None = None
+    where: Where = msgspec.field(default_factory=dict)
+    key: Name | None = None
+    when: dict[str, Any] | None = None
+    reply: bool | Name = False
+    date: Name | None = None
+    offset: str | None = None
+    timeout: str | None = None
+    then: list[Step] = msgspec.field(default_factory=list)
+    otherwise: list[Step] = msgspec.field(default_factory=list)
+
+    @property
+    def is_for_something(self) -> bool:
+        """Whether it waits for what may never happen."""
+        return bool(self.event or self.when or self.reply)
+
+
+def _check(asked: str | Until, place: str) -> None:
+    if isinstance(asked, str):
+        duration(asked, place)
+        return
+    if asked.at is not None:
+        clock_time(asked.at, f"{place}.at")
+    if asked.date is not None or (asked.at is not None and not asked.is_for_something):
+        _check_date(asked, place)
+        return
+    if asked.at or asked.on or asked.offset:
+        raise InvalidInput(f"`at`, `on` and `offset` belong to a time or a `date` - at `{place}`")
+    check_happening(asked, place, ("reply", "at", "date"))
+    if asked.timeout is None:
+        raise InvalidInput(f"give a `timeout`, such as `3 days`: it may never happen - at `{place}`")
+    duration(asked.timeout, f"{place}.timeout")
+
+
+def _check_date(asked: Until, place: str) -> None:
+    if asked.is_for_something or asked.where or asked.key:
+        raise InvalidInput(f"give exactly one of event, when, reply, at, date - at `{place}`")
+    if asked.timeout or asked.then or asked.otherwise:
+        raise InvalidInput(
+            f"a time always comes: `timeout`, `then` and `else` go with event, when, reply - at `{place}`"
+        )
+    if asked.offset is not None:
+        if asked.date is None:
+            raise InvalidInput(f"`offset` counts from a `date` - at `{place}`")
+        offset(asked.offset, f"{place}.offset")
+    if asked.date is not None and asked.on:
+        raise InvalidInput(f"a date has its weekday: leave `on` out - at `{place}`")
+
+
+def _nested(asked: str | Until) -> Iterator[tuple[str, list[Step]]]:
+    if isinstance(asked, Until):
+        yield ".then", asked.then
+        yield ".else", asked.otherwise
+
+
+def _lay(step: Step, after: str, layout: Layout) -> str:
+    asked = step.asked
+    if isinstance(asked, Until) and asked.is_for_something:
+        ways = {"met": layout.lay(asked.then, after), "late": layout.lay(asked.otherwise, after)}
+    else:
+        ways = {"next": after}
+    return layout.add(step, {"held": layout.add(step, ways, "held")})
+
+
+def _conditions(asked: str | Until) -> list[dict[str, Any] | None]:
+    return [asked.when] if isinstance(asked, Until) else []
+
+
+WAIT = StepKind("wait", str | Until, _check, _nested, _lay, _conditions)  # type: ignore[arg-type]  # a union is no class
