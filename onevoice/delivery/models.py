@@ -12,9 +12,9 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 
 from onevoice.database import metadata
 
@@ -32,22 +32,39 @@ message = Table(
     Column("template_version", Integer, nullable=False),
     Column("locale", Text, nullable=False),
     Column("topic", Text, nullable=False),
-    Column("variables", JSONB, nullable=False),  # frozen when planned
+    Column("variables", Text, nullable=False),  # JSON, frozen when planned; never asked about, so kept as it came
     Column("transactional", SmallInteger, nullable=False, server_default=text("0")),  # 1: before all others
+    Column("priority", SmallInteger, nullable=False, server_default=text("0")),  # the higher first
+    Column("provider", Text, nullable=False, server_default=text("''")),  # which should send it
+    Column("sender", Text, nullable=False, server_default=text("''")),
+    Column("content_key", Text, nullable=False, server_default=text("''")),
+    Column("max_attempts", SmallInteger, nullable=False, server_default=text("10")),
+    Column("queued_at", DateTime(timezone=True), nullable=False, server_default=func.now()),  # by the database's clock
     Column("not_before", DateTime(timezone=True), nullable=False),
     Column("expires_at", DateTime(timezone=True), nullable=False),
-    # queued → sending → accepted | failed | in_doubt; queued → skipped (with the reason in error_code)
+    # queued → sending → accepted | failed | in_doubt; queued → skipped (with the reason in error_code); queued ⇄ paused
     Column("state", Text, nullable=False, server_default=text("'queued'")),
     Column("attempts", SmallInteger, nullable=False, server_default=text("0")),
     Column("worker", Text),  # who has it, while sending
+    Column("via", Text),  # the provider of the last attempt
+    Column("avoid", Text),  # the provider that was at fault in the last attempt; another is tried first
     Column("attempted_at", DateTime(timezone=True)),  # written before the call
     Column("settled_at", DateTime(timezone=True)),
     Column("provider_id", Text),
     Column("error_code", Text),
     Column("error", Text),
     Column("cost", Numeric(18, 4)),
-    Index("ix_message_queue", text("transactional DESC"), "not_before", postgresql_where=text("state = 'queued'")),
+    Index(
+        "ix_message_queue",
+        "channel",
+        text("transactional DESC"),
+        text("priority DESC"),
+        "not_before",
+        postgresql_where=text("state = 'queued'"),
+    ),
     Index("ix_message_sending", "worker", postgresql_where=text("state = 'sending'")),
+    Index("ix_message_paused", "journey", "step", postgresql_where=text("state = 'paused'")),
+    Index("ix_message_in_doubt", "attempted_at", postgresql_where=text("state = 'in_doubt'")),
 )
 
 worker = Table(

@@ -21,9 +21,6 @@ from onevoice.delivery.schemas import QueuedMessage
 HANDOFF = "messages"
 """The name of the hand-off's watermark."""
 
-MAX_ATTEMPTS = 10
-"""After so many attempts a message that was surely not sent is given up; with the pauses, some four hours."""
-
 
 class Leased(NamedTuple):
     """A message a worker has taken; the attempt is written down."""
@@ -41,6 +38,7 @@ class Leased(NamedTuple):
     transactional: int
     expires_at: datetime
     attempts: int
+    max_attempts: int
 
 
 @dataclass(frozen=True)
@@ -104,12 +102,15 @@ _COLUMNS = ", ".join(("id", *_FIELDS, "transactional"))
 
 def _row(message: QueuedMessage) -> tuple[object, ...]:
     values = {name: getattr(message, name) for name in _FIELDS}
-    values["variables"] = msgspec.json.encode(message.variables).decode()
+    if not isinstance(message.variables, str):
+        values["variables"] = msgspec.json.encode(message.variables).decode()
     return (message.message_id, *values.values(), int(message.transactional))
 
 
 def lease(connection: Connection, worker: str, channels: Sequence[str], limit: int, now: datetime) -> list[Leased]:
-    """Takes up to `limit` messages that are due, transactional ones first, and writes their attempt down.
+    """Takes up to `limit` messages that are due, and writes their attempt down.
+
+    Transactional ones first, then the higher priority, then who has waited longest.
 
     Nothing may be sent before the connection's commit.
     """
@@ -119,12 +120,12 @@ def lease(connection: Connection, worker: str, channels: Sequence[str], limit: i
             WITH due AS MATERIALIZED (
                 SELECT id FROM message
                 WHERE state = 'queued' AND channel = ANY(%(channels)s) AND not_before <= %(now)s
-                ORDER BY transactional DESC, not_before LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+                ORDER BY transactional DESC, priority DESC, not_before LIMIT %(limit)s FOR UPDATE SKIP LOCKED
             )
             UPDATE message SET state = 'sending', worker = %(worker)s, attempts = attempts + 1, attempted_at = %(now)s
             FROM due WHERE message.id = due.id
             RETURNING message.id, number, channel, identifier_id, address, template, template_version, locale, topic,
-                      variables::text, transactional, expires_at, attempts
+                      variables, transactional, expires_at, attempts, max_attempts
             """,
             {"channels": list(channels), "now": now, "limit": limit, "worker": worker},
             binary=True,
@@ -206,13 +207,13 @@ def reap(connection: Connection, lease_seconds: float, now: datetime) -> list[tu
         rows = raw.execute(
             """
             UPDATE message SET
-                state = CASE WHEN transactional = 1 AND attempts < %(most)s THEN 'queued' ELSE 'in_doubt' END,
-                settled_at = CASE WHEN transactional = 1 AND attempts < %(most)s THEN NULL ELSE %(now)s END,
+                state = CASE WHEN transactional = 1 AND attempts < max_attempts THEN 'queued' ELSE 'in_doubt' END,
+                settled_at = CASE WHEN transactional = 1 AND attempts < max_attempts THEN NULL ELSE %(now)s END,
                 error_code = 'worker_lost'
             WHERE state = 'sending' AND NOT EXISTS (SELECT FROM worker WHERE worker.name = message.worker)
             RETURNING id, attempts, state
             """,
-            {"most": MAX_ATTEMPTS, "now": now},
+            {"now": now},
         ).fetchall()
         return [(row[0], row[1]) for row in rows if row[2] == "in_doubt"]
 

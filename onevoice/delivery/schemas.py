@@ -7,7 +7,10 @@ import msgspec
 
 
 class QueuedMessage(msgspec.Struct, frozen=True):
-    """A message the tick has planned, as the queue takes it; `message_id` makes a second hand-off harmless."""
+    """A message the tick has planned, as the queue takes it; `message_id` makes a second hand-off harmless.
+
+    What follows `transactional` may be left out. `variables` may be JSON ready made, which is quicker.
+    """
 
     message_id: str  # a UUID's text
     journey: str
@@ -19,10 +22,15 @@ class QueuedMessage(msgspec.Struct, frozen=True):
     template_version: int
     locale: str
     topic: str
-    variables: dict[str, Any]
+    variables: dict[str, Any] | str
     not_before: datetime
     expires_at: datetime
-    transactional: bool = False
+    transactional: bool = False  # before all others, whatever their priority
+    priority: int = 0  # the journey's; the higher goes first, from -32768 to 32767
+    provider: str = ""  # which of the channel's providers should send it, as it is named in the settings; "": any
+    sender: str = ""  # from whom, for throttles; the adapter decides what it shows
+    content_key: str = ""  # names what is said, so that nobody is told the same twice
+    max_attempts: int = 10  # so often tried when it was surely not sent
 
 
 class MessageEntry(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -9,7 +9,7 @@ import msgspec
 
 from onevoice.channels.adapter import Outcome, Status
 from onevoice.database.inbox import INTERNAL_SOURCE, Entry, Kind
-from onevoice.delivery.queue import MAX_ATTEMPTS, Leased, Settlement
+from onevoice.delivery.queue import Leased, Settlement
 from onevoice.delivery.schemas import MessageEntry
 from onevoice.kernel.ids import fact_id
 
@@ -29,7 +29,7 @@ def settlement(message: Leased, outcome: Outcome, cost: Decimal, now: datetime) 
     A transactional message in doubt is tried again too: better twice than never.
     """
     again = outcome.status is Status.RETRY or (outcome.status is Status.IN_DOUBT and message.transactional)
-    if again and message.attempts < MAX_ATTEMPTS:
+    if again and message.attempts < message.max_attempts:
         return Settlement(
             message.id,
             message.attempts,

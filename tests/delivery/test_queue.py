@@ -43,7 +43,7 @@ def test_what_was_queued_is_what_is_leased_with_the_attempt_written_down(db: Eng
     enqueue(db, 1, variables={"customer": {"first_name": "Zoë"}})
     (leased,) = lease(db)
     assert (leased.id, leased.attempts, leased.address) == (message_id(1), 1, "customer1@example.com")
-    assert leased.variables == '{"customer": {"first_name": "Zoë"}}'
+    assert leased.variables == '{"customer":{"first_name":"Zoë"}}'
     with db.connect() as connection:
         assert (field(connection, "state", 1), field(connection, "worker", 1)) == ("sending", "w")
         assert field(connection, "attempted_at", 1) == NOW
@@ -60,12 +60,14 @@ def test_two_workers_never_get_the_same_message(db: Engine) -> None:
     assert not {message.id for message in first} & {message.id for message in second}
 
 
-def test_only_what_is_due_on_a_served_channel_is_leased_transactional_first(db: Engine) -> None:
+def test_only_what_is_due_on_a_served_channel_is_leased_transactional_first_then_by_priority(db: Engine) -> None:
     enqueue(db, 1)
     enqueue(db, 2, position=2, not_before=NOW + timedelta(hours=1))
     enqueue(db, 3, position=3, channel="sms")
     enqueue(db, 4, position=4, transactional=True)
+    enqueue(db, 5, position=5, priority=3)
     assert [message.id for message in lease(db, limit=1)] == [message_id(4)]
+    assert [message.id for message in lease(db, limit=1)] == [message_id(5)]
     assert [message.id for message in lease(db)] == [message_id(1)]
     assert [message.id for message in lease(db, now=NOW + timedelta(hours=1))] == [message_id(2)]
 

@@ -1,5 +1,6 @@
 """The hand-off: what was planned is queued once, with what makes it personal, wherever either side is cut off."""
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -22,7 +23,8 @@ DAY = timedelta(days=1)
 
 def queued(db: Engine) -> list[dict[str, Any]]:
     with db.connect() as connection:
-        return [dict(row) for row in connection.execute(text("SELECT * FROM message ORDER BY address")).mappings()]
+        rows = connection.execute(text("SELECT * FROM message ORDER BY address")).mappings()
+        return [{**row, "variables": json.loads(row["variables"])} for row in rows]
 
 
 def handed_off(warehouse: Warehouse, db: Engine) -> int:
