@@ -120,7 +120,7 @@ def _fill(settings: Settings, size: int) -> None:
         granted_at = now - timedelta(days=1)
         granted = (Consent(m.identifier_id, m.channel, m.topic, "granted", granted_at, "form") for m in messages)
         consent.record(connection, granted, now)
-        queue.enqueue(connection, messages, 1)
+        queue.enqueue(connection, map(queue.line, messages), 1)
     with pool.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql("VACUUM ANALYZE message")
         connection.exec_driver_sql("VACUUM ANALYZE consent_ledger")

@@ -1,13 +1,13 @@
 """Templates as documents: saved with all their locales as one version, found by the locale that fits best."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import smsutil
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, Text, cast, exists, func, insert, select, tuple_
 
 from onevoice.content import rendering
 from onevoice.content.compiling import OPEN_PIXEL, SOURCES, UNSUBSCRIBE, UNTRACKED, Source, compiled
@@ -16,7 +16,9 @@ from onevoice.content.models import template
 from onevoice.kernel.errors import InvalidInput, NotFound
 from onevoice.kernel.locales import language
 
-KNOWN_VARIABLES = frozenset(("customer", "journey", "event", "topic", *UNTRACKED, OPEN_PIXEL))
+KNOWN_VARIABLES = frozenset(
+    ("customer", "favourite", "journey", "recommended", "viewed", "event", "topic", *UNTRACKED, OPEN_PIXEL)
+)
 """What a message's variables hold at the top; another name renders as nothing."""
 
 SAMPLE = {
@@ -86,6 +88,17 @@ def newest_versions(connection: Connection) -> dict[str, int]:
     """Each template's newest version."""
     rows = connection.execute(select(template.c.name, func.max(template.c.version)).group_by(template.c.name))
     return {row[0]: row[1] for row in rows}
+
+
+def mentioned(connection: Connection, versions: Mapping[str, int], names: Iterable[str]) -> set[str]:
+    """Which of the variables' names stand anywhere in those versions; one too many costs a look-up and no more."""
+    chosen = tuple_(template.c.name, template.c.version).in_(list(versions.items()))
+    text = cast(template.c.compiled, Text)
+    return {
+        name
+        for name in names
+        if connection.scalar(select(exists().where(chosen, text.contains(name, autoescape=True))))
+    }
 
 
 def find(connection: Connection, name: str, version: int, locale: str) -> rendering.Template:

@@ -62,10 +62,12 @@ def position(connection: Connection) -> int:
     return int(row[0]) if row else 0
 
 
-def enqueue(connection: Connection, messages: Iterable[QueuedMessage], position: int) -> int:
+def enqueue(connection: Connection, lines: Iterable[bytes], position: int) -> int:
     """Queues messages and moves the watermark to `position`; returns how many are new.
 
-    A hand-off at or below the watermark does nothing, and a message that is there already stays as it is.
+    `lines` are messages as `COPY` takes them, in pieces of any size: the values of `COLUMNS` in order, each as
+    `escaped` would have it, with tabs between and a line break behind. A hand-off at or below the watermark does
+    nothing, and a message that is there already stays as it is.
     """
     with driver(connection) as raw, raw.cursor() as cursor:
         moved = cursor.execute(
@@ -81,8 +83,8 @@ def enqueue(connection: Connection, messages: Iterable[QueuedMessage], position:
             f"CREATE TEMP TABLE handed ON COMMIT DROP AS SELECT {_COLUMNS} FROM message WITH NO DATA"  # noqa: S608
         )
         with cursor.copy(f"COPY handed ({_COLUMNS}) FROM STDIN") as copy:
-            for message in messages:
-                copy.write_row(_row(message))
+            for piece in lines:
+                copy.write(piece)
         return cursor.execute(
             f"INSERT INTO message ({_COLUMNS}) SELECT {_COLUMNS} FROM handed ON CONFLICT DO NOTHING"  # noqa: S608
         ).rowcount
@@ -90,14 +92,27 @@ def enqueue(connection: Connection, messages: Iterable[QueuedMessage], position:
 
 def add(connection: Connection, messages: Iterable[QueuedMessage]) -> int:
     """Queues single messages that no tick has planned, in their bringer's transaction; returns how many are new."""
-    places = ", ".join(["%s"] * (_COLUMNS.count(",") + 1))
+    places = ", ".join(["%s"] * len(COLUMNS))
     statement = f"INSERT INTO message ({_COLUMNS}) VALUES ({places}) ON CONFLICT DO NOTHING"  # noqa: S608
     with driver(connection) as raw:
         return sum(raw.execute(statement, _row(message)).rowcount for message in messages)
 
 
 _FIELDS = tuple(name for name in QueuedMessage.__struct_fields__ if name not in ("message_id", "transactional"))
-_COLUMNS = ", ".join(("id", *_FIELDS, "transactional"))
+COLUMNS = ("id", *_FIELDS, "transactional")
+"""The columns that a message comes with."""
+
+_COLUMNS = ", ".join(COLUMNS)
+
+
+def line(message: QueuedMessage) -> bytes:
+    """A message as `enqueue` takes it."""
+    return ("\t".join(escaped(str(value)) for value in _row(message)) + "\n").encode()
+
+
+def escaped(value: str) -> str:
+    """A value in the text format of COPY."""
+    return value.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
 
 
 def _row(message: QueuedMessage) -> tuple[object, ...]:

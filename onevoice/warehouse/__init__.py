@@ -143,6 +143,16 @@ class Warehouse:
         value = ibis.ifelse(raw.startswith("[") | raw.startswith("{"), raw, self.json_value(document, name))
         return ibis.ifelse((raw == "null") | (value == ""), ibis.null("string"), value)
 
+    def json_string(self, text: ir.StringValue) -> ir.StringValue:
+        """A text as JSON has it, with its quotes; `null` for null."""
+        written = _duckdb_to_json(text) if self.is_duckdb else _clickhouse_to_json(text)
+        return ibis.ifelse(text.isnull(), "null", written)
+
+    def json_object(self, **members: ir.StringValue | str) -> ir.StringValue:
+        """A JSON object of members that are JSON already."""
+        pieces = [ibis.literal(f'"{name}":') + member for name, member in members.items()]
+        return ibis.literal("{") + ibis.literal(",").join(pieces) + "}"
+
     def ranked_values(self, values: ir.FloatingColumn, percents: Sequence[float], from_top: bool) -> ir.ArrayScalar:
         """For each percent the value of the last within it, a column's values in order: the ceil(n * percent/100)-th.
 
@@ -336,6 +346,14 @@ def _clickhouse_md5(text: str) -> bytes: ...  # type: ignore[empty-body]
 
 @ibis.udf.scalar.builtin(name="hex")
 def _clickhouse_hex(data: bytes) -> str: ...  # type: ignore[empty-body]
+
+
+@ibis.udf.scalar.builtin(name="to_json")
+def _duckdb_to_json(text: str) -> str: ...  # type: ignore[empty-body]
+
+
+@ibis.udf.scalar.builtin(name="toJSONString")
+def _clickhouse_to_json(text: str) -> str: ...  # type: ignore[empty-body]
 
 
 @ibis.udf.scalar.builtin(name="json_extract_string")

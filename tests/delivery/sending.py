@@ -75,7 +75,7 @@ def prepare(db: Engine, messages: list[QueuedMessage], position: int = 1) -> Non
         connection.execute(inbox.inbox.delete())  # the engine has long since loaded them
         for document in TEMPLATES.values():
             templates.save(connection, document, NOW, Path())
-        queue.enqueue(connection, messages, position)
+        queue.enqueue(connection, map(queue.line, messages), position)
 
 
 def at_now(settings: Settings, **changes: Any) -> Settings:

