@@ -34,7 +34,7 @@ from onevoice.api import (
     webhooks,
 )
 from onevoice.api.access import require_key
-from onevoice.channels import adapter
+from onevoice.channels import providers
 from onevoice.delivery import consent_routes
 from onevoice.delivery import routes as delivery_routes
 from onevoice.engine.client import EngineClient
@@ -73,7 +73,7 @@ def application(settings: Settings) -> FastAPI:
     clock = settings.clock()
     pool = database.engine(settings)
     committer = Committer(settings, clock)
-    adapters = {name: adapter.build(options, name) for name, options in settings.channels.items()}
+    adapters = providers.built(settings.channels)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

@@ -1,16 +1,17 @@
 """The protocol between OneVoice and a provider. Plain values in, plain values out.
 
 An adapter knows no journey, no database and no warehouse. To add a channel: write a class with these methods and
-name it in an entry point of the group `onevoice.channels`; a table `[channels.NAME]` with `adapter = "..."` uses it.
+name it in an entry point of the group `onevoice.channels`; a table `[channels.NAME]` with `adapter = "..."` uses it,
+or several, `[channels.NAME.PROVIDER]`, one for each provider of the channel (see channels/providers.py).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from importlib.metadata import entry_points
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from onevoice.kernel.errors import ConfigurationError
 
@@ -39,6 +40,15 @@ class Status(StrEnum):
     IN_DOUBT = "in_doubt"  # the call was cut off: it may have been sent; never repeated for marketing
 
 
+class Concern(StrEnum):
+    """Whose affair it is that a message was not taken; delivery.breakers acts on it."""
+
+    MESSAGE = "message"  # this message or its address; the next may well pass
+    PACE = "pace"  # the provider wants it slower: nothing goes there for `retry_after_seconds`
+    PROVIDER = "provider"  # it is ill: counts for its circuit breaker, and another provider is tried
+    ACCOUNT = "account"  # an alarm: credentials, payment, a block; nothing goes there until it answers well again
+
+
 @dataclass(frozen=True)
 class Outcome:
     """The answer to one attempt."""
@@ -49,6 +59,7 @@ class Outcome:
     error: str = ""
     retry_after_seconds: float = 0.0
     address_is_dead: bool = False  # suppress the address on this channel
+    concerns: Concern = Concern.MESSAGE  # where not accepted; what is in doubt counts as PROVIDER
 
 
 class News(StrEnum):
@@ -113,6 +124,31 @@ class ChannelAdapter(Protocol):
     def parts(self, content: Mapping[str, str]) -> int:
         """How many units of `price` the content costs (SMS segments; else 1)."""
         ...
+
+
+@dataclass(frozen=True)
+class Doubtful:
+    """A message that may have been sent, as it was to be sent, and when that was tried."""
+
+    message: OutboundMessage
+    attempted_at: datetime
+
+
+@runtime_checkable
+class Reconciles(Protocol):
+    """What an adapter may have besides: it can ask the provider what became of messages in doubt."""
+
+    async def reconcile(self, doubtful: Sequence[Doubtful]) -> list[Outcome]:
+        """An outcome for each: ACCEPTED it has it, RETRY it surely has not, IN_DOUBT it cannot tell yet."""
+        ...
+
+
+@runtime_checkable
+class Bounded(Protocol):
+    """What an adapter may have besides: how many messages it can have on the wire. More wait outside, where they can
+    still be paused and cancelled."""
+
+    at_once: int
 
 
 def build(settings: Mapping[str, Any], channel: str) -> ChannelAdapter:

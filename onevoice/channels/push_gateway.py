@@ -19,12 +19,15 @@ from uuid import UUID
 import httpx
 import msgspec
 
-from onevoice.channels.adapter import MessageNews, News, OutboundMessage, Outcome, Status, WebhookRequest
+from onevoice.channels.adapter import Concern, MessageNews, News, OutboundMessage, Outcome, Status, WebhookRequest
 from onevoice.kernel.errors import InvalidInput, Unauthorized
 
 SIGNATURE = "x-onevoice-signature"
 SECONDS_VALID = 300
 """A signature older than this, or from further in the future, is refused."""
+
+
+_CONCERNS = {401: Concern.ACCOUNT, 403: Concern.ACCOUNT, 429: Concern.PACE}
 
 
 class GatewayEvent(msgspec.Struct, omit_defaults=True):
@@ -73,13 +76,15 @@ class PushGatewayAdapter:
         try:
             response = await self._http.post(self._url, json=body)
         except httpx.TransportError as error:
-            return Outcome(Status.RETRY, error_code="connection_cut", error=repr(error))
+            return Outcome(Status.RETRY, error_code="connection_cut", error=repr(error), concerns=Concern.PROVIDER)
         if response.status_code in (200, 202):
             return Outcome(Status.ACCEPTED, provider_id=_provider_id(response))
         said, why = str(response.status_code), response.text[:500]
         if response.status_code in (401, 403, 429) or response.status_code >= 500:
             wait = response.headers.get("retry-after", "")
-            return Outcome(Status.RETRY, "", said, why, retry_after_seconds=float(wait) if wait.isdigit() else 0.0)
+            seconds = float(wait) if wait.isdigit() else 0.0
+            concerns = _CONCERNS.get(response.status_code, Concern.PROVIDER)
+            return Outcome(Status.RETRY, "", said, why, retry_after_seconds=seconds, concerns=concerns)
         return Outcome(Status.FAILED, "", said, why, address_is_dead=response.status_code == 410)
 
     def news(self, request: WebhookRequest) -> list[MessageNews]:

@@ -12,13 +12,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from onevoice.channels.adapter import MessageNews, OutboundMessage, Outcome, Status, WebhookRequest
+from onevoice.channels.adapter import Concern, MessageNews, OutboundMessage, Outcome, Status, WebhookRequest
 from onevoice.channels.mime import date, header_text, stuffed_message
 from onevoice.channels.smtp_session import CUT, Refused, Reply, Server, Session
 from onevoice.kernel.errors import ConfigurationError, NotFound
 
 IDLE_SECONDS = 30.0
 """An idle connection is closed before the server does it."""
+
+LOGIN_REFUSED = frozenset((530, 534, 535))
+"""Authentication is wanted, or was wrong (RFC 4954 §6)."""
 
 _ADDRESS = re.compile(r"[^\s\x00-\x1f\x7f<>(),;:\\\"@\[\]]+@[^\s\x00-\x1f\x7f<>(),;:\\\"@]+")
 
@@ -69,6 +72,7 @@ class SmtpAdapter:
         self._domain = sender.rpartition("@")[2]
         self._from = _mailbox(sender, sender_name) + (f"\r\nReply-To: {reply_to}" if reply_to else "")
         self._size = int(connections)
+        self.at_once = 2 * self._size  # the next envelope goes out behind a message's data
         self._jobs: asyncio.Queue[_Job] = asyncio.Queue()
         self._lanes: list[asyncio.Task[None]] = []
 
@@ -177,7 +181,7 @@ class _Lane:
             try:
                 self._session = await Session.open(self._server)
             except Refused as refused:
-                job.settle(_not_now(refused.reply))
+                job.settle(_session_refused(refused.reply))
                 return False
             except (*CUT, ValueError) as error:
                 job.settle(_unsent(error))
@@ -246,7 +250,7 @@ class _Lane:
             session.write(b"RSET\r\n")
             await session.reply()
         if mail.code != 250:
-            return _not_now(mail)
+            return _session_refused(mail)
         return _refused(recipient if recipient.code not in (250, 251) else data)
 
     def _leave(self) -> None:
@@ -279,12 +283,19 @@ def _refused(reply: Reply) -> Outcome:
 
 
 def _not_now(reply: Reply) -> Outcome:
+    concerns = Concern.PROVIDER if reply.code == 421 else Concern.MESSAGE
+    return Outcome(Status.RETRY, error_code=reply.status, error=_said(reply), concerns=concerns)
+
+
+def _session_refused(reply: Reply) -> Outcome:
     """A server that refuses the session or the sender, even for good, has said nothing about this message."""
-    return Outcome(Status.RETRY, error_code=reply.status, error=_said(reply))
+    concerns = Concern.ACCOUNT if reply.code in LOGIN_REFUSED else Concern.PROVIDER
+    return Outcome(Status.RETRY, error_code=reply.status, error=_said(reply), concerns=concerns)
 
 
 def _unsent(error: BaseException) -> Outcome:
-    return Outcome(Status.RETRY, error_code="connection_failed", error=str(error) or type(error).__name__)
+    why = str(error) or type(error).__name__
+    return Outcome(Status.RETRY, error_code="connection_failed", error=why, concerns=Concern.PROVIDER)
 
 
 def _said(reply: Reply) -> str:

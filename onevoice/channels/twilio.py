@@ -16,7 +16,7 @@ from uuid import UUID
 import httpx
 import smsutil
 
-from onevoice.channels.adapter import MessageNews, News, OutboundMessage, Outcome, Status, WebhookRequest
+from onevoice.channels.adapter import Concern, MessageNews, News, OutboundMessage, Outcome, Status, WebhookRequest
 from onevoice.kernel.errors import InvalidInput, Unauthorized
 from onevoice.kernel.ids import fact_id
 
@@ -74,7 +74,7 @@ class TwilioAdapter:
         try:
             response = await self._http.post(self._url, data=form)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            return Outcome(Status.RETRY, error_code="connection_failed", error=repr(error))
+            return Outcome(Status.RETRY, error_code="connection_failed", error=repr(error), concerns=Concern.PROVIDER)
         except httpx.TransportError as error:
             return Outcome(Status.IN_DOUBT, error_code="connection_cut", error=repr(error))
         return _outcome(response)
@@ -138,9 +138,10 @@ def _outcome(response: httpx.Response) -> Outcome:
     said, why = str(code or response.status_code), str(body.get("message", ""))[:500]
     if response.status_code == 429 or code in LATER:
         wait = response.headers.get("retry-after", "")
-        return Outcome(Status.RETRY, "", said, why, retry_after_seconds=float(wait) if wait.isdigit() else 1.0)
+        seconds = float(wait) if wait.isdigit() else 1.0
+        return Outcome(Status.RETRY, "", said, why, retry_after_seconds=seconds, concerns=Concern.PACE)
     if response.status_code in (401, 403) and code not in DEAD_ADDRESS:
-        return Outcome(Status.RETRY, "", said, why)  # the account is at fault, not this message
+        return Outcome(Status.RETRY, "", said, why, concerns=Concern.ACCOUNT)
     if response.status_code >= 500:
         return Outcome(Status.IN_DOUBT, "", said, why)  # it does not say how far it came
     return Outcome(Status.FAILED, "", said, why, address_is_dead=code in DEAD_ADDRESS)

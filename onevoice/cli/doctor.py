@@ -12,7 +12,7 @@ from rich.table import Table
 from sqlalchemy import Engine, text
 
 from onevoice import database
-from onevoice.channels import adapter
+from onevoice.channels import adapter, providers
 from onevoice.engine.client import EngineClient
 from onevoice.kernel.errors import OneVoiceError
 from onevoice.kernel.settings import Settings
@@ -123,13 +123,18 @@ def _warehouse(settings: Settings) -> Finding:
 def _channels(settings: Settings) -> Iterator[Finding]:
     if not settings.channels:
         yield Finding("channels", False, "none is set up", "Add [channels.email] to onevoice.toml; `onevoice --help`")
-    for name, options in settings.channels.items():
+    try:
+        known = providers.providers(settings.channels)
+    except OneVoiceError as error:
+        yield Finding("channels", False, error.message, "Mend [channels] in onevoice.toml")
+        return
+    for name, provider in known.items():
         try:
-            adapter.build(options, name)
+            adapter.build(provider.options, provider.channel)
         except OneVoiceError as error:
             yield Finding(f"channel {name}", False, error.message, "Mend [channels] in onevoice.toml")
         else:
-            yield Finding(f"channel {name}", True, str(options.get("adapter")))
+            yield Finding(f"channel {name}", True, str(provider.options.get("adapter")))
 
 
 def _disk(settings: Settings) -> Finding:

@@ -23,7 +23,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError
 
 from onevoice import database
-from onevoice.channels import adapter
+from onevoice.channels import providers
 from onevoice.channels.adapter import ChannelAdapter, OutboundMessage, Outcome, Status
 from onevoice.customers import consent, suppression
 from onevoice.customers.suppression import DEAD_REASONS, Suppressed, address_hash
@@ -77,7 +77,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
 
 @contextlib.asynccontextmanager
 async def _opened(channels: Mapping[str, Mapping[str, object]]) -> AsyncIterator[dict[str, ChannelAdapter]]:
-    adapters = {channel: adapter.build(options, channel) for channel, options in channels.items()}
+    adapters = providers.built(channels)
     async with contextlib.AsyncExitStack() as stack:
         for made in adapters.values():
             await made.open()
