@@ -102,6 +102,11 @@ _FIELDS = tuple(name for name in QueuedMessage.__struct_fields__ if name not in 
 COLUMNS = ("id", *_FIELDS, "transactional")
 """The columns that a message comes with."""
 
+DEFAULTS = dict(
+    zip(QueuedMessage.__struct_fields__[::-1], QueuedMessage.__struct_defaults__[::-1], strict=False)  # the last ones
+)
+"""What may be left out, and what it then is."""
+
 _COLUMNS = ", ".join(COLUMNS)
 
 

@@ -53,7 +53,9 @@ def _lines(warehouse: Warehouse, rows: ir.Table, now: datetime) -> Iterator[byte
         + "Z",
         "transactional": ibis.literal("0"),
     }
-    columns = [_escaped((values[name] if name in values else rows[name]).cast("string")) for name in queue.COLUMNS]
+    left_out = {name: ibis.literal(str(value)) for name, value in queue.DEFAULTS.items()}
+    values = left_out | {name: rows[name] for name in queue.COLUMNS if name in rows.columns} | values
+    columns = [_escaped(values[name].cast("string")) for name in queue.COLUMNS]
     lines = rows.select(line=ibis.literal("\t").join(columns) + "\n")
     for batch in warehouse.batches(lines, ROWS):
         yield "".join(batch["line"].to_pylist()).encode()
