@@ -109,6 +109,7 @@ def _one(settings: Settings, wish: Wish, place: Place, into: tuple[Engine, Sourc
                 work=settings.data_dir / "imports",
                 report_to=report_to,
                 again=wish.again,
+                secret=settings.secret(),
             )
     if wish.mapping_out or how is None:
         mappings.write(wish.mapping_out or kept, wish.kind, mappings.parsed(report.mapping))

@@ -18,6 +18,9 @@ class ImportKind(StrEnum):
     ORDERS = "orders"
     PRODUCTS = "products"
     EVENTS = "events"
+    REFUNDS = "refunds"
+    CONSENTS = "consents"
+    SUPPRESSION = "suppression"
 
 
 class ExportKind(StrEnum):

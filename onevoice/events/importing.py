@@ -1,4 +1,4 @@
-"""Import of files: customers, orders, products, events from CSV, JSONL or Parquet into the inbox, in bulk.
+"""Import of files (CSV, JSONL or Parquet) into the inbox, in bulk: the kinds are in `imports/fields`.
 
 DuckDB reads (`imports/files`), checks (`imports/checks`) and shapes (`imports/shapes`) the rows, in a file of its own,
 so that a bad one is named with its line and column, none is touched in Python one by one, and a file larger than memory
@@ -17,8 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import msgspec
 from sqlalchemy import Connection, Engine
 
+from onevoice.customers import consent, suppression
+from onevoice.customers.consent import Consent
+from onevoice.customers.identifiers import Identifier, identifier
+from onevoice.customers.suppression import Suppressed
 from onevoice.database import inbox
 from onevoice.database.inbox import Entry, Kind
 from onevoice.events import door
@@ -84,14 +89,17 @@ def import_file(
     work: Path | None = None,
     report_to: Path | None = None,
     again: bool = False,
+    secret: bytes | None = None,
 ) -> ImportReport:
     """Puts a file's rows into the inbox. `how` it is read is guessed from headers and values if None.
 
     `place` and `mark` say where it came from and what tells its content (by default the path and a hash); the same
     again goes on where it broke off, or does nothing where it is done, unless `again`. What is in work is kept in the
-    folder `work`, so that going on need not read anew.
+    folder `work`, so that going on need not read anew. A suppression list is hashed with the installation's `secret`.
     Raises InvalidInput where the file cannot be read or a required column is missing. Bad rows are left out and named.
     """
+    if kind == "suppression" and secret is None:
+        raise InvalidInput("A suppression list is kept as salted hashes: hand the installation's secret in")
     place, mark = place or str(path.resolve()), mark or runs.content_mark(path)
     id = runs.run_id(kind, source.id, place, mark)
     with pool.begin() as connection:
@@ -111,7 +119,7 @@ def import_file(
             named = str(report_to) if report_to and ready.bad_rows else None
             with pool.begin() as connection:
                 runs.prepared(connection, id, ready.how.document, ready.rows, ready.bad_rows, ready.parts, named)
-            before = _write(pool, store, run, ready, source, progress)
+            before = _write(pool, store, run, ready, source, progress, secret)
     except (OneVoiceError, duckdb.Error, OSError) as error:
         if not isinstance(error, Conflict):
             with pool.begin() as connection:
@@ -216,7 +224,13 @@ def _entries(
 
 
 def _write(
-    pool: Engine, store: duckdb.DuckDBPyConnection, run: runs.Run, ready: _Ready, source: Source, progress: Progress
+    pool: Engine,
+    store: duckdb.DuckDBPyConnection,
+    run: runs.Run,
+    ready: _Ready,
+    source: Source,
+    progress: Progress,
+    secret: bytes | None,
 ) -> int:
     """Writes the parts that are not written yet; returns at which row it went on."""
     counts = store.execute(f"SELECT {checks.PART}, count(*) FROM rows GROUP BY 1").fetchall()
@@ -228,17 +242,65 @@ def _write(
         entries = _entries(store, run.kind, ready, part, run.started_at).fetchall()
         with pool.begin() as connection:
             runs.advance(connection, run.id, part, len(entries), run.started_at)
-            _put(connection, run.kind, source, run.started_at, entries)
+            _put(connection, run.kind, source, run.started_at, entries, secret)
         done += rows_in.get(part, 0)
         progress("writing", done, total)
     return before if run.parts_done else 0
 
 
-def _put(connection: Connection, kind: str, source: Source, now: datetime, entries: list[tuple[str, str, int]]) -> None:
+def _put(
+    connection: Connection,
+    kind: str,
+    source: Source,
+    now: datetime,
+    entries: list[tuple[str, str, int]],
+    secret: bytes | None,
+) -> None:
     if kind == "products":
         inbox.append(connection, (Entry(source.id, Kind.PRODUCT, now, payload.encode()) for payload, *_ in entries))
+    elif kind == "consents":
+        words = (_word(msgspec.json.decode(payload, type=_Word)) for payload, *_ in entries)
+        consent.record(connection, words, now, source.id)
+    elif kind == "suppression":
+        assert secret is not None
+        listed = (msgspec.json.decode(payload, type=Suppressed) for payload, *_ in entries)
+        suppression.suppress(connection, secret, listed, now, actor="import")
     else:
         door.enter(connection, source.id, now, [(message_id, payload.encode()) for payload, message_id, _ in entries])
+
+
+class _Word(msgspec.Struct):
+    """A row of a file of consents, as `shapes` writes it."""
+
+    namespace: str
+    value: str
+    channel: str
+    topic: str
+    state: str
+    occurred_at: datetime
+    text: str
+    locale: str
+    country: str
+    ip: str
+    proof: str
+
+
+def _word(row: _Word) -> Consent:
+    who = identifier(row.namespace, row.value) or Identifier(row.namespace, row.value)
+    return Consent(
+        identifier_id=who.id,
+        channel=row.channel,
+        topic=row.topic,
+        state=row.state,
+        occurred_at=row.occurred_at,
+        origin="import",
+        evidence={name: said for name, said in (("ip", row.ip), ("proof", row.proof)) if said},
+        namespace=who.namespace,
+        value=who.value,
+        text=row.text,
+        locale=row.locale,
+        country=row.country,
+    )
 
 
 def _bad(store: duckdb.DuckDBPyConnection, report_to: Path | None) -> list[BadRow]:

@@ -12,7 +12,7 @@ from datetime import datetime
 import duckdb
 
 from onevoice.customers.identifiers import BLOCKED
-from onevoice.events.imports.fields import AMOUNT, FIELDS, MOMENT, NAMES, NOUNS, NUMBER, TEXT, Field
+from onevoice.events.imports.fields import AMOUNT, FIELDS, MOMENT, NAMES, NOUNS, NUMBER, TEXT, Field, named_by
 from onevoice.events.imports.files import LINE, SHORTENED, Rows, Tell, literal, quoted, watched
 from onevoice.events.imports.mapping import Mapping
 from onevoice.events.tracking import AHEAD, EARLIEST, MAX_AMOUNT
@@ -53,14 +53,14 @@ def check(
     for name, column in columns.items():
         one, value, text = FIELDS[kind][name], key(name), rows.text(column)
         casts.append(f"{_cast(name, one, text, mapping)} AS {value}")
-        if one.required or one.kind != TEXT:
+        if one.required or one.kind != TEXT or one.choices:
             blank = f"WHEN trim(coalesce({text}, '')) = '' THEN " + ("'missing'" if one.required else "NULL")
-            reason = literal(f"not {NOUNS[one.kind]}")
+            reason = literal(f"not one of {', '.join(one.choices)}" if one.choices else f"not {NOUNS[one.kind]}")
             faults.append((column, text, f"CASE WHEN {_fits(one, value, now)} THEN NULL {blank} ELSE {reason} END"))
-    named = [key(name) for name in NAMES if name in columns]
-    if named:
-        said = f"concat_ws(', ', {', '.join(rows.text(columns[name]) for name in NAMES if name in columns)})"
-        faults.append(("identifier", said, f"CASE WHEN coalesce({', '.join(named)}) IS NULL THEN 'no identifier' END"))
+    if named := named_by(kind, columns):
+        said = f"concat_ws(', ', {', '.join(rows.text(columns[name]) for name in named)})"
+        values = ", ".join(map(key, named))
+        faults.append(("identifier", said, f"CASE WHEN coalesce({values}) IS NULL THEN 'no identifier' END"))
     if whole:
         column = columns.get("revenue", columns.get("price", ""))
         no_amount = f"CASE WHEN {amount(columns)} IS NULL THEN 'no revenue, or over a trillion' END"
@@ -75,11 +75,13 @@ def check(
     which = " ".join(f"WHEN {fault} IS NOT NULL THEN {n}" for n, fault in enumerate(wrong))
     where = " ".join(f"WHEN {n} THEN {literal(column)}" for n, (column, _, _) in enumerate(faults))
     value = " ".join(f"WHEN {n} THEN {text}" for n, (_, text, _) in enumerate(faults))
+    which_one, why = quoted("#which"), quoted("#why")  # no file has such columns
     any_wrong = f"coalesce({', '.join(wrong)})"
     store.execute(
         f"CREATE TABLE bad AS SELECT line, '' AS \"column\", value, reason FROM unreadable UNION ALL "
-        f"SELECT {LINE}, CASE n {where} END, left(coalesce(CASE n {value} END, ''), {SHORTENED}), reason "
-        f"FROM (SELECT *, CASE {which} END AS n, {any_wrong} AS reason FROM checked WHERE {any_wrong} IS NOT NULL)"
+        f"SELECT {LINE}, CASE {which_one} {where} END, left(coalesce(CASE {which_one} {value} END, ''), {SHORTENED}), "
+        f"{why} FROM (SELECT *, CASE {which} END AS {which_one}, {any_wrong} AS {why} FROM checked "
+        f"WHERE {any_wrong} IS NOT NULL)"
     )
     store.execute("DROP TABLE raw")
     taken = f"SELECT * FROM checked WHERE {any_wrong} IS NULL"
@@ -146,6 +148,11 @@ def _cast(name: str, one: Field, text: str, mapping: Mapping) -> str:
     trimmed = (
         f"nullif(CASE WHEN regexp_matches({text}, {edge}) THEN trim({text}, {literal(SPACES)}) ELSE {text} END, '')"
     )
+    if one.choices:
+        word = rf"replace(replace(lower({trimmed}), ' ', '_'), '-', '_')"
+        known = {said: ours for ours, others in one.choices.items() for said in (ours, *others.split())}
+        when = " ".join(f"WHEN {literal(said)} THEN {literal(ours)}" for said, ours in known.items())
+        return f"CASE {word} {when} END"
     if name in NAMES:  # what stands for everybody identifies nobody
         return f"CASE WHEN NOT regexp_matches({trimmed}, {literal(BLOCKED.pattern)}, 'i') THEN {trimmed} END"
     return trimmed

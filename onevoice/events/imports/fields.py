@@ -3,7 +3,8 @@
 Headers are compared without case, accents and punctuation: `Data ordine`, `data_ordine` and `DATA-ORDINE` are one.
 """
 
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
 NUMBER, AMOUNT, MOMENT, TEXT = "DOUBLE", "DECIMAL(18, 4)", "TIMESTAMPTZ", "VARCHAR"
 
@@ -17,6 +18,7 @@ class Field:
     kind: str
     headers: str = ""  # separated by spaces
     required: bool = False
+    choices: Mapping[str, str] = field(default_factory=dict)  # what may be written: our word, and others for it
 
 
 NAMES = {
@@ -34,6 +36,12 @@ NAMES = {
 }
 """Identifiers; a row needs at least one of them."""
 
+ADDRESSES = {
+    "email": Field(TEXT, "e_mail mail email_address indirizzo_email posta adresa_email alamat_email"),
+    "phone": Field(TEXT, "mobile phone_number msisdn telefono cellulare telefon nomor_telepon telepon hp"),
+}
+"""Further identifiers of a consent, which mailing lists know by its address alone."""
+
 ORDER_ID = Field(
     TEXT,
     "order basket_id order_number order_no transaction_id id_ordine numero_ordine ordine id_comanda nr_comanda comanda "
@@ -48,6 +56,11 @@ PRODUCT_ID = Field(
 )
 QUANTITY = Field(NUMBER, "qty quantita qta q_ta pezzi cantitate cant jumlah kuantitas")
 AT = "timestamp date datetime data data_ora tanggal waktu"
+
+YES = "yes y true 1 si da ya opt_in optin opted_in subscribed confirmed active iscritto abonat berlangganan"
+NO = "no n false 0 nu tidak opt_out optout opted_out unsubscribed disiscritto dezabonat berhenti"
+
+CHANNEL = Field(TEXT, "canale canal kanal medium mezzo", required=True)
 
 FIELDS: dict[str, dict[str, Field]] = {
     "customers": {
@@ -101,8 +114,69 @@ FIELDS: dict[str, dict[str, Field]] = {
         "occurred_at": Field(MOMENT, AT, required=True),
         "event_id": Field(TEXT, "message_id messageid id"),
     },
+    "refunds": {
+        **NAMES,
+        "order_id": ORDER_ID,
+        "refunded_at": Field(
+            MOMENT, f"{AT} returned_at refund_date data_reso data_rimborso data_retur tanggal_retur", required=True
+        ),
+        "refund_id": Field(TEXT, "return_id id_reso numero_reso id_retur nr_retur nomor_retur"),
+        "product_id": Field(PRODUCT_ID.kind, PRODUCT_ID.headers),
+        "quantity": QUANTITY,
+        "revenue": Field(
+            AMOUNT, "amount refund_amount refunded importo rimborso suma valoare jumlah_refund nilai total"
+        ),
+        "currency": Field(TEXT, "valuta moneda mata_uang"),
+    },
+    "consents": {
+        **NAMES,
+        **ADDRESSES,
+        "channel": CHANNEL,
+        "topic": Field(TEXT, "list lista tema argomento topik subject"),
+        "state": Field(
+            TEXT,
+            "consent status stato consenso stare acord status_izin izin opt_in",
+            required=True,
+            choices={
+                "granted": YES,
+                "denied": f"denied refused {NO}",
+                "withdrawn": "withdrawn revoked revocato retras",
+            },
+        ),
+        "occurred_at": Field(
+            MOMENT, f"{AT} consented_at opt_in_date data_consenso data_acord tanggal_izin", required=True
+        ),
+        "text": Field(TEXT, "wording consent_text testo text_acord teks"),
+        "locale": Field(TEXT, "language lang lingua limba bahasa"),
+        "country": Field(TEXT, "paese tara negara"),
+        "ip": Field(TEXT, "ip_address indirizzo_ip adresa_ip alamat_ip"),
+        "proof": Field(TEXT, "evidence source form prova dovada bukti fonte sursa"),
+    },
+    "suppression": {
+        "channel": CHANNEL,
+        "address": Field(
+            TEXT, "email e_mail phone mobile indirizzo telefono cellulare adresa telefon alamat", required=True
+        ),
+        "reason": Field(
+            TEXT,
+            "motivo motiv alasan",
+            choices={
+                "bounced": "bounce hard_bounce hardbounce invalid",
+                "complained": "complaint spam abuse",
+                "unsubscribed": "unsubscribe optout opt_out",
+                "manual": "blocked blacklisted",
+                "imported": "other",
+            },
+        ),
+        "occurred_at": Field(MOMENT, AT),
+    },
 }
-"""Further columns of customers become traits, of events properties; of orders and products they are not taken."""
+"""Further columns of customers become traits, of events properties; of the other kinds they are not taken."""
+
+
+def named_by(kind: str, columns: Collection[str]) -> list[str]:
+    """Those of a file's fields that say whose a row is; none where the kind is about nobody."""
+    return [name for name in (*NAMES, *ADDRESSES) if name in columns and name in FIELDS[kind]]
 
 
 def lacking(kind: str, found: set[str]) -> list[str]:
@@ -110,6 +184,7 @@ def lacking(kind: str, found: set[str]) -> list[str]:
     missing = [name for name, one in FIELDS[kind].items() if one.required and name not in found]
     if kind == "orders" and not {"revenue", "price"} & found:
         missing.append("revenue or price")
-    if NAMES.keys() <= FIELDS[kind].keys() and not NAMES.keys() & found:
-        missing.append(f"one of {', '.join(NAMES)}")
+    wanted = named_by(kind, FIELDS[kind])
+    if wanted and not found.intersection(wanted):
+        missing.append(f"one of {', '.join(wanted)}")
     return missing

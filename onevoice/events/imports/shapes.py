@@ -8,9 +8,12 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from onevoice.events.imports.checks import amount, field, instant, key
-from onevoice.events.imports.fields import FIELDS, NAMES
+from onevoice.events.imports.fields import FIELDS, NAMES, named_by
 from onevoice.events.imports.files import LINE, literal, quoted
 from onevoice.events.tracking import MAX_MESSAGE_ID
+
+EVERYTHING, UNSAID = "'*'", "'imported'"
+"""What a consent is about, and why an address is suppressed, where the file does not say."""
 
 Shape = Callable[[dict[str, str], Sequence[str], datetime], str]
 """SQL of a kind's entries from {our field: column}, the further columns, and the moment of the import."""
@@ -71,7 +74,64 @@ def _products(columns: dict[str, str], further: Sequence[str], now: datetime) ->
     return _each(f"to_json({{{members}, 'occurred_at': {moment}}})::VARCHAR", "''")
 
 
-SHAPES: dict[str, Shape] = {"customers": _customers, "orders": _orders, "products": _products, "events": _events}
+def _refunds(columns: dict[str, str], further: Sequence[str], now: datetime) -> str:
+    """One `Order Refunded` a row; with a product, of that; with neither product nor amount, of the whole order."""
+    product = field(columns, "product_id")
+    line = (
+        f"CASE WHEN {product} IS NULL THEN NULL ELSE [{{'product_id': {product}, "
+        f"'quantity': {field(columns, 'quantity', '1.0')}, 'revenue': {field(columns, 'revenue')}::DOUBLE}}] END"
+    )
+    amount_of_all = f"CASE WHEN {product} IS NULL THEN {field(columns, 'revenue')}::DOUBLE END"
+    told = f"concat_ws('|', {key('order_id')}, epoch_us({key('refunded_at')}), {', '.join(_told(columns))})"
+    refund_id = field(columns, "refund_id", f"'refund-' || md5({told})")
+    message_id = _bounded(f"'refund-' || {key('order_id')} || '-' || md5({told})")
+    properties = (
+        f"json_merge_patch('{{}}', to_json({{'order_id': {key('order_id')}, 'refund_id': {refund_id}, "
+        f"'revenue': {amount_of_all}, 'currency': {field(columns, 'currency')}, 'products': {line}}}))"
+    )
+    call = f"{{'event': 'Order Refunded', {_identity(columns)}, 'properties': {properties}}}"
+    return _each(_envelope("track", message_id, key("refunded_at"), call), message_id)
+
+
+def _told(columns: dict[str, str]) -> list[str]:
+    """What tells one refund of an order from another."""
+    return [f"{field(columns, name)}::VARCHAR" for name in ("refund_id", "product_id", "quantity", "revenue")]
+
+
+def _consents(columns: dict[str, str], further: Sequence[str], now: datetime) -> str:
+    """As `importing` reads it: a word of the ledger, named by the first identifier the row has."""
+    named = named_by("consents", columns)
+    namespace = "CASE " + " ".join(f"WHEN {key(name)} IS NOT NULL THEN '{name}'" for name in named) + " END"
+    value = f"coalesce({', '.join(map(key, named))})"
+    words = {
+        name: field(columns, name, "''") for name in ("state", "channel", "text", "locale", "country", "ip", "proof")
+    }
+    members = ", ".join(f"'{name}': {value}" for name, value in words.items())
+    payload = (
+        f"to_json({{'namespace': {namespace}, 'value': {value}, 'topic': {field(columns, 'topic', EVERYTHING)}, "
+        f"'occurred_at': {_moment(key('occurred_at'))}, {members}}})::VARCHAR"
+    )
+    return _each(payload, "''")
+
+
+def _suppression(columns: dict[str, str], further: Sequence[str], now: datetime) -> str:
+    at = _moment(field(columns, "occurred_at", instant(now)))
+    payload = (
+        f"to_json({{'channel': {key('channel')}, 'address': {key('address')}, "
+        f"'reason': {field(columns, 'reason', UNSAID)}, 'occurred_at': {at}}})::VARCHAR"
+    )
+    return _each(payload, "''")
+
+
+SHAPES: dict[str, Shape] = {
+    "customers": _customers,
+    "orders": _orders,
+    "products": _products,
+    "events": _events,
+    "refunds": _refunds,
+    "consents": _consents,
+    "suppression": _suppression,
+}
 """By the kind of file."""
 
 
