@@ -3,10 +3,10 @@
 `all` narrows by semi-joins, `any` unites, `not` takes away from everybody; everybody is whoever has a profile.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 import ibis
 import ibis.expr.types as ir
@@ -22,7 +22,29 @@ def members(condition: Condition, warehouse: Warehouse, now: datetime, among: Am
     `among` is a table with `customer_id`, or some ids; then the rows of those alone are read. A condition relative to
     the population is measured over all of it, whoever is asked about.
     """
-    return _members(condition, Scope(warehouse, now, among))
+    scope = Scope(warehouse, now, among)
+    return combined(condition, scope.everybody, lambda leaf: _leaf(leaf, scope))
+
+
+Meeting: TypeAlias = Callable[[Leaf], ir.Table]
+"""The customers who meet a leaf."""
+
+Everybody: TypeAlias = Callable[[], ir.Table]
+"""All customers, where they are needed: a query that asks for them depends on them."""
+
+
+def combined(condition: Condition, everybody: Everybody, meeting: Meeting) -> ir.Table:
+    """The customers (`customer_id`, each once) who meet the tree."""
+    match condition:
+        case All(conditions):
+            return _all(conditions, everybody, meeting)
+        case Any_(conditions):
+            first, *rest = [combined(one, everybody, meeting) for one in conditions]
+            return ibis.union(first, *rest, distinct=True) if rest else first
+        case Not(inner):
+            return everybody().anti_join(combined(inner, everybody, meeting), "customer_id")
+        case _:
+            return meeting(condition)
 
 
 def reads(condition: Condition) -> Reads:
@@ -68,19 +90,6 @@ def leaves(condition: Condition) -> Iterator[Leaf]:
         yield condition
 
 
-def _members(condition: Condition, scope: Scope) -> ir.Table:
-    match condition:
-        case All(conditions):
-            return _all(conditions, scope)
-        case Any_(conditions):
-            first, *rest = [_members(one, scope) for one in conditions]
-            return ibis.union(first, *rest, distinct=True) if rest else first
-        case Not(inner):
-            return scope.everybody().anti_join(_members(inner, scope), "customer_id")
-        case _:
-            return _leaf(condition, scope)
-
-
 def _leaf(leaf: Leaf, scope: Scope) -> ir.Table:
     measured = kind_of(leaf).measured(leaf, scope)
     if measured.missing:
@@ -88,12 +97,12 @@ def _leaf(leaf: Leaf, scope: Scope) -> ir.Table:
     return measured.values.filter(measured.met).select("customer_id")
 
 
-def _all(conditions: tuple[Condition, ...], scope: Scope) -> ir.Table:
+def _all(conditions: tuple[Condition, ...], everybody: Everybody, meeting: Meeting) -> ir.Table:
     wanted = [one for one in conditions if not isinstance(one, Not)]
     unwanted = [one.condition for one in conditions if isinstance(one, Not)]
-    found = _members(wanted[0], scope) if wanted else scope.everybody()
+    found = combined(wanted[0], everybody, meeting) if wanted else everybody()
     for one in wanted[1:]:
-        found = found.semi_join(_members(one, scope), "customer_id")
+        found = found.semi_join(combined(one, everybody, meeting), "customer_id")
     for excluded in unwanted:
-        found = found.anti_join(_members(excluded, scope), "customer_id")
+        found = found.anti_join(combined(excluded, everybody, meeting), "customer_id")
     return found

@@ -1,6 +1,6 @@
 """What changed in a segment's membership, written once: the members, and the events of entering and leaving."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import ibis
@@ -24,6 +24,16 @@ def held(warehouse: Warehouse, segment: str) -> ir.Table:
     """The members of a segment as they are written: segment, customer_id, entered_at."""
     table = warehouse.table(SEGMENT_MEMBERS)
     return table.filter(table.segment == segment)
+
+
+def differences(before: ir.Table, after: ir.Table, keys: Sequence[str] = ("segment", "customer_id")) -> ir.Table:
+    """The keys and `entered` (1, or 0 for having left) of those who are in one alone, each once in either."""
+    both = after.select(*keys).outer_join(before.select(*keys), keys)
+    apart = both.filter(both.customer_id.isnull() | both.customer_id_right.isnull())
+    return apart.select(
+        **{key: ibis.coalesce(apart[key], apart[f"{key}_right"]) for key in keys},
+        entered=apart.customer_id.notnull().cast("int8"),
+    )
 
 
 def moment(warehouse: Warehouse, now: datetime) -> ir.Table:

@@ -24,8 +24,9 @@ from onevoice.kernel.log import logger
 from onevoice.segments import edges, membership
 from onevoice.segments.facts import LIST_ENTRIES, SEGMENT_MEMBERS, SEGMENT_STATES
 from onevoice.segments.narrowed import Narrowed
-from onevoice.segments.plan import Plan, plan
+from onevoice.segments.plan import LeafPlan, Plan, plan
 from onevoice.segments.service import SavedSegment
+from onevoice.segments.whole import CHANGED, Batch, Leaves
 from onevoice.warehouse import QUERY_ERRORS, Facts, Warehouse
 from onevoice.warehouse.journal import Journal, Key
 
@@ -84,6 +85,7 @@ class Refresher:
         self.narrowed = Narrowed(warehouse)
         self.journal = warehouse.journal = Journal()
         self.plans: dict[str, Plan] = {}
+        self.leaves: dict[str, LeafPlan] = {}  # by their names, those of all plans
         self.stale: set[str] = set()  # to be computed whole
         self.computed_at: dict[str, datetime] = {}
         self.swept_at: datetime | None = None
@@ -156,8 +158,10 @@ class Refresher:
         for segment in segments:
             old = self.plans.get(segment.name)
             if old is None or old.version != segment.version:
-                self.plans[segment.name] = plan(segment, self.warehouse)
+                self.plans[segment.name] = plan(segment, self.warehouse, self.leaves)
                 self.stale.add(segment.name)
+        used = {leaf.name for one in self.plans.values() for leaf in one.leaves}
+        self.leaves = {name: leaf for name, leaf in self.leaves.items() if name in used}
 
     def _drop(self, name: str) -> None:
         """Takes a segment's members away that is no more; nobody has left it, it is the segment that went."""
@@ -251,7 +255,8 @@ class Refresher:
         failed = [one.name for one in asked if one.name in self.stale]
         held = before.filter(before.segment.notin(failed)) if failed else before
         with self.journal.without(SEGMENT_MEMBERS.name):  # those who ask about these segments are asked here too
-            return self._write(held, ibis.union(*found) if len(found) > 1 else found[0], now)
+            after = ibis.union(*found) if len(found) > 1 else found[0]
+            return self._write(self.warehouse.stage("few_changed", membership.differences(held, after)), now)
 
     def _fill(self, asked: Sequence[Plan]) -> None:
         tables: dict[str, Facts] = {facts.name: facts for one in asked for facts in one.tables}
@@ -285,51 +290,57 @@ class Refresher:
     def _wholes(self, names: Collection[str], now: datetime, budget: timedelta | None) -> list[Change]:
         """Those never computed first, then in the order in which they ask about each other."""
         began = time.monotonic()
+        plans = [self.plans[name] for name in sorted(self._ordered(names), key=lambda name: name in self.states)]
+        followed = {name for one in self.plans.values() for name in one.follows}
         changes: list[Change] = []
-        for name in sorted(self._ordered(names), key=lambda name: name in self.states):
-            changes += self._whole(name, now)
-            if budget is not None and time.monotonic() - began > budget.total_seconds():
-                break
-        return changes
-
-    def _whole(self, name: str, now: datetime) -> list[Change]:
-        """Asks everybody. What cannot be computed keeps its members, and says why."""
-        one = self.plans[name]
-        began = time.perf_counter()
-        silent = [] if name in self.states else [name]  # who is in at first has not entered
-        error, changes = None, []
+        batch: Batch | None = None
+        leaves = Leaves(self.warehouse, plans, now)
         try:
-            query = {name: one.query(self.warehouse, now)}
-            everybody = self.warehouse.gather("found_whole", "segment", "customer_id", query)
-            # A whole segment's members are many to note, and nobody needs the notes of one that no other asks about.
-            is_followed = any(name in other.follows for other in self.plans.values())
-            with nullcontext() if is_followed else self.journal.without(SEGMENT_MEMBERS.name):
-                changes = self._write(membership.held(self.warehouse, name), everybody, now, silent)
+            for one in plans:
+                if batch is not None and not batch.goes_on_with(one, one.name in followed):
+                    changes += self._settle(batch, now)
+                    batch = None
+                if batch is None:
+                    batch = Batch(one.name in followed)
+                    self.warehouse.stage(CHANGED.name, CHANGED.schema.to_pyarrow().empty_table())
+                self._compute(one, leaves, batch)
+                if budget is not None and time.monotonic() - began > budget.total_seconds():
+                    break
+            return changes + self._settle(batch, now) if batch is not None else changes
+        finally:
+            leaves.close()
+
+    def _compute(self, one: Plan, leaves: Leaves, batch: Batch) -> None:
+        """Asks everybody, and collects who is to enter or to leave. What cannot be computed says why."""
+        began = time.perf_counter()
+        try:
+            leaves.compute(one)
+            self.warehouse.add(CHANGED.name, "segment", one.name, one.difference)
+            batch.rows = self.warehouse.count(self.warehouse.table(CHANGED))
         except QUERY_ERRORS as problem:
-            error = str(problem)
-            log.error("segment cannot be computed", segment=name, error=error)
-        self.stale.discard(name)
-        self.computed_at[name] = now
-        took = 1000 * (time.perf_counter() - began)
-        values = (name, one.version, naive(now), took, error)
-        self.states[name] = dict(zip(SEGMENT_STATES.columns, values, strict=True))
-        rows = {column: [value] for column, value in self.states[name].items()}
+            batch.errors[one.name] = str(problem)
+            log.error("segment cannot be computed", segment=one.name, error=str(problem))
+        leaves.release(one)
+        batch.took[one.name] = 1000 * (time.perf_counter() - began)
+
+    def _settle(self, batch: Batch, now: datetime) -> list[Change]:
+        """Writes what was collected, and when each was computed. Who is in at first has not entered."""
+        silent = [name for name in batch.took if name not in self.states]
+        # A whole segment's members are many to note, and nobody needs the notes of one that no other asks about.
+        noting = nullcontext() if batch.is_followed else self.journal.without(SEGMENT_MEMBERS.name)
+        with noting:
+            changes = self._write(self.warehouse.table(CHANGED), now, silent)
+        for name, took in batch.took.items():
+            self.stale.discard(name)
+            self.computed_at[name] = now
+            values = (name, self.plans[name].version, naive(now), took, batch.errors.get(name))
+            self.states[name] = dict(zip(SEGMENT_STATES.columns, values, strict=True))
+        rows = {column: [self.states[name][column] for name in batch.took] for column in SEGMENT_STATES.columns}
         self.warehouse.replace(SEGMENT_STATES, ["segment"], SEGMENT_STATES.arrow(rows))
         return changes
 
-    def _write(self, before: ir.Table, after: ir.Table, now: datetime, silent: Collection[str] = ()) -> list[Change]:
-        """Writes the differences, in one transaction; nothing where there are none."""
-        key = ["segment", "customer_id"]
-        both = after.select(*key).outer_join(before.select(*key), key)
-        apart = both.filter(both.customer_id.isnull() | both.customer_id_right.isnull())
-        changed = self.warehouse.stage(
-            "members_changed",
-            apart.select(
-                segment=ibis.coalesce(apart.segment, apart.segment_right),
-                customer_id=ibis.coalesce(apart.customer_id, apart.customer_id_right),
-                entered=apart.customer_id.notnull().cast("int8"),
-            ),
-        )
+    def _write(self, changed: ir.Table, now: datetime, silent: Collection[str] = ()) -> list[Change]:
+        """Writes staged differences, in one transaction; nothing where there are none."""
         sums = changed.group_by("segment").aggregate(
             entered=changed.entered.sum(), left=changed.count() - changed.entered.sum()
         )

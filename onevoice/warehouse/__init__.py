@@ -279,24 +279,27 @@ class Warehouse:
                 if rows.num_rows:
                     self.backend.con.insert_arrow(name, rows)
         else:
-            schema = rows.schema()
-            if self.is_duckdb:
-                self.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {self.compiled(rows)}")
-            else:
-                self.drop(name)
-                self.execute(f"CREATE TABLE {name} ENGINE = Memory AS {self.compiled(rows)}")
+            return self.collect(name, self.compiled(rows), rows.schema())
         return _expression(schema, name)
 
     def gather(self, name: str, key: str, column: str, queries: Mapping[str, str]) -> ir.Table:
         """Runs compiled queries of one int64 `column` as one statement into a scratch table, each beside its `key`."""
         parts = [f"SELECT {self._quoted(text)} AS {key}, {column} FROM ({sql})" for text, sql in queries.items()]
         source = " UNION ALL ".join(parts) or f"SELECT '' AS {key}, 0 AS {column} WHERE 1 = 0"
+        return self.collect(name, source, {key: "string", column: "int64"})
+
+    def collect(self, name: str, query: str, columns: Mapping[str, str | dt.DataType]) -> ir.Table:
+        """Puts what a compiled query of these columns finds into a scratch table `name` (replaced if there)."""
         if self.is_duckdb:
-            self.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {source}")
+            self.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {query}")
         else:
             self.drop(name)
-            self.execute(f"CREATE TABLE {name} ENGINE = Memory AS {source}")
-        return _expression(ibis.schema({key: "string", column: "int64"}), name)
+            self.execute(f"CREATE TABLE {name} ENGINE = Memory AS {query}")
+        return _expression(ibis.schema(dict(columns)), name)
+
+    def add(self, name: str, key: str, text: str, query: str) -> None:
+        """Adds what a compiled query finds to a staged table whose first column is `key`, with the text as its key."""
+        self.execute(f"INSERT INTO {name} SELECT {self._quoted(text)} AS {key}, * FROM ({query})")
 
     def _quoted(self, text: str) -> str:
         return str(sqlglot.expressions.Literal.string(text).sql(dialect=self.backend.name))
