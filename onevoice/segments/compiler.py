@@ -6,12 +6,13 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import ibis
+import ibis.expr.operations as ops
 import ibis.expr.types as ir
 
-from onevoice.segments.conditions.kind import Among, Reads, Scope
+from onevoice.segments.conditions.kind import Among, Measured, Reads, Scope
 from onevoice.segments.tree import All, Any_, Condition, Leaf, Not, kind_of
 from onevoice.warehouse import Warehouse
 
@@ -90,8 +91,32 @@ def leaves(condition: Condition) -> Iterator[Leaf]:
         yield condition
 
 
+def values(leaf: Leaf, warehouse: Warehouse, now: datetime) -> ir.Table:
+    """What a leaf measures, as far as it decides: customer_id, and the columns that are compared."""
+    measured = kind_of(leaf).measured(leaf, Scope(warehouse, now))
+    whole = measured.values.op()
+    compared = {field.name for field in measured.values.filter(measured.met).op().find(ops.Field) if field.rel == whole}
+    return measured.values.select(*[name for name in measured.values.columns if name in {"customer_id", *compared}])
+
+
+def members_by(condition: Condition, warehouse: Warehouse, now: datetime, name: Callable[[Leaf], str]) -> ir.Table:
+    """As `members`, from tables that hold what the leaves measure (`values`), each of a name."""
+    scope = Scope(warehouse, now)
+
+    def meeting(leaf: Leaf) -> ir.Table:
+        measured = kind_of(leaf).measured(leaf, scope)
+        put = ibis.table(values(leaf, warehouse, now).schema(), name=name(leaf))
+        found = _meeting(measured, scope).op().replace({measured.values.op(): put.op()})
+        return cast(ir.Table, found.to_expr())
+
+    return combined(condition, scope.everybody, meeting)
+
+
 def _leaf(leaf: Leaf, scope: Scope) -> ir.Table:
-    measured = kind_of(leaf).measured(leaf, scope)
+    return _meeting(kind_of(leaf).measured(leaf, scope), scope)
+
+
+def _meeting(measured: Measured, scope: Scope) -> ir.Table:
     if measured.missing:
         return scope.everybody().anti_join(measured.values.filter(~measured.met), "customer_id")
     return measured.values.filter(measured.met).select("customer_id")

@@ -1,25 +1,23 @@
-"""How a segment is kept fresh: what it reads, when time alone changes it, and its queries, compiled once.
+"""How a segment is kept fresh: what it reads, when time alone changes it, and its query, compiled once.
 
-A segment is computed leaf by leaf: a condition that many segments share is asked once for all of them, and each tree is
-put together from the customers who meet its leaves.
+The query is in two parts: what each leaf measures, and who the members are by those values. What many segments measure
+is so measured once for all of them.
 """
 
 import re
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import md5
 from typing import Any
 
-import ibis
 import ibis.expr.types as ir
 import msgspec
 
 from onevoice.customers.facts import TRAITS
 from onevoice.events.facts import EVENTS
-from onevoice.segments import membership
-from onevoice.segments.compiler import combined, is_population_relative, leaves, members, reads
-from onevoice.segments.conditions.kind import Reads, Scope
+from onevoice.segments.compiler import is_population_relative, leaves, members_by, reads, values
+from onevoice.segments.conditions.kind import Reads
 from onevoice.segments.conditions.windows import DURATION, days
 from onevoice.segments.facts import SEGMENT_MEMBERS
 from onevoice.segments.narrowed import THROUGH, Narrowed
@@ -33,25 +31,36 @@ Moment = tuple[str, str]
 """A table and its column that says when something was."""
 
 
-@dataclass(frozen=True)
-class LeafPlan:
-    """One leaf's; all segments that have the leaf share it."""
+Build = Callable[[Warehouse, datetime], ir.Table]
 
-    name: str  # also of the scratch table with those who meet it
-    leaf: Leaf
-    tables: tuple[Facts, ...]
-    reads: frozenset[Key]  # tables and the names of rows in them; an empty name: all
-    moments: frozenset[Moment]  # whose facts' age it asks about
-    windows: frozenset[timedelta]  # at what age a fact may count anew or no more
-    is_whole: bool  # it can only be computed for all customers at once
-    is_timed: bool  # time changes it otherwise than at the edge of a window
+
+@dataclass(frozen=True)
+class Query:
+    """An expression compiled once, for all customers and for those of a narrowed warehouse; else each time anew."""
+
+    build: Build
+    text: str  # as it is for some, at `HERE`
     everybody: Moving | None
     some: Moving | None
 
-    def query(self, warehouse: Warehouse, now: datetime) -> str:
-        """Who meets it among the customers of the warehouse, whole or narrowed, at `now`."""
+    def at(self, warehouse: Warehouse, now: datetime) -> str:
+        """The query of the warehouse's customers at `now`."""
         ready = self.some if isinstance(warehouse, Narrowed) else self.everybody
-        return ready.at(now) if ready else warehouse.compiled(members(self.leaf, warehouse, now))
+        return ready.at(now) if ready else warehouse.compiled(self.build(warehouse, now))
+
+    @property
+    def windows(self) -> frozenset[timedelta]:
+        """How long ago the instants are that it compares with."""
+        offsets = self.some.offsets if self.some else {timedelta(), *relative(self.text)}
+        return frozenset(-offset for offset in offsets)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a leaf compares; one and the same for all leaves that differ in the comparison alone."""
+
+    name: str  # also of the scratch table it may be put aside in
+    query: Query
 
 
 @dataclass(frozen=True)
@@ -60,108 +69,79 @@ class Plan:
 
     name: str
     version: int
-    leaves: tuple[LeafPlan, ...]
+    measurements: tuple[Measurement, ...]
+    members: Query  # from the measurements, by their names
     tables: tuple[Facts, ...]
-    reads: frozenset[Key]
+    reads: frozenset[Key]  # tables and the names of rows in them; an empty name: all
     follows: frozenset[str]  # the segments it asks about
-    moments: frozenset[Moment]
-    windows: frozenset[timedelta]
-    is_whole: bool
-    is_timed: bool
-    everybody: str  # its members, from the tables of its leaves
-    some: str  # the same among the customers of a narrowed warehouse
-    difference: str  # customer_id and `entered` (1 or 0) of who is to enter or to leave, from the tables of its leaves
+    moments: frozenset[Moment]  # whose facts' age it asks about
+    windows: frozenset[timedelta]  # at what age a fact may count anew or no more
+    is_whole: bool  # it can only be computed for all customers at once
+    is_timed: bool  # time changes it otherwise than at the edge of a window
 
-    def query(self, warehouse: Warehouse, now: datetime) -> str:
-        """Its members among the customers of the warehouse, whole or narrowed, at `now`, as one query."""
-        tree = self.some if isinstance(warehouse, Narrowed) else self.everybody
-        for one in self.leaves:
-            tree = tree.replace(f'"{one.name}"', f"({one.query(warehouse, now)})")
-        return tree
+    def query(self, warehouse: Warehouse, now: datetime, aside: Collection[str] = ()) -> str:
+        """Its members among the customers of the warehouse, whole or narrowed, at `now`.
+
+        Measurements that were put `aside` are taken from there.
+        """
+        sql = self.members.at(warehouse, now)
+        for one in self.measurements:
+            if one.name not in aside:
+                sql = sql.replace(f'"{one.name}"', f"({one.query.at(warehouse, now)})")
+        return sql
 
     def is_touched(self, noted: set[Key]) -> bool:
         """Whether what was written may change who is in it."""
         return not self.reads.isdisjoint(noted | {(table, "") for table, _ in noted})
 
 
-def plan(segment: SavedSegment, warehouse: Warehouse, known: MutableMapping[str, LeafPlan]) -> Plan:
-    """Compiles the segment; leaves that are `known` are taken, others added to them."""
+def plan(segment: SavedSegment, warehouse: Warehouse) -> Plan:
+    """Compiles the segment."""
     condition = segment.condition
-    needed = {name: leaf for leaf in leaves(condition) for name in [_name(leaf)]}
-    for name, leaf in needed.items():
-        if name not in known:
-            known[name] = leaf_plan(name, leaf, warehouse)
-    parts = tuple(known[name] for name in needed)
     narrowed = Narrowed(warehouse)
-    tree = _tree(condition, narrowed)  # tells which tables it asks
-    some = str(warehouse.backend.compile(tree))
-    tables = {
-        facts.name: facts for facts in (*narrowed.asked.values(), *(one for part in parts for one in part.tables))
-    }
-    held = membership.held(warehouse, segment.name)
-    apart = membership.differences(held, _tree(condition, warehouse), ["customer_id"])
+    measured = [(leaf, _measurement(leaf, narrowed)) for leaf in leaves(condition)]
+    names = {id(leaf): one.name for leaf, one in measured}
+    is_fixed = any(_is_fixed(leaf) for leaf, _ in measured)
+    query = _query(
+        lambda where, now: members_by(condition, where, now, lambda leaf: names[id(leaf)]), narrowed, is_fixed
+    )
+    parts = [query, *(one.query for _, one in measured)]
+    tables = tuple(narrowed.asked.values())
     return Plan(
         segment.name,
         segment.version,
-        parts,
-        tuple(tables.values()),
-        frozenset(_keys(narrowed.asked.values(), Reads())).union(*(part.reads for part in parts)),
-        reads(condition).segments,
-        frozenset[Moment]().union(*(part.moments for part in parts)),
-        frozenset[timedelta]().union(*(part.windows for part in parts)),
-        is_whole=any(part.is_whole for part in parts),
-        is_timed=any(part.is_timed for part in parts),
-        everybody=narrowed.widened(some),
-        some=some,
-        difference=str(warehouse.backend.compile(apart)),
-    )
-
-
-def leaf_plan(name: str, leaf: Leaf, warehouse: Warehouse) -> LeafPlan:
-    """Compiles a leaf."""
-    narrowed = Narrowed(warehouse)
-
-    def compiled(where: Warehouse, now: datetime) -> str:
-        return str(warehouse.backend.compile(members(leaf, where, now)))
-
-    named = set(_spans(leaf))
-    # Of a day of the calendar and a moment relative to now the later or earlier counts, which moves by no rule.
-    is_fixed = not named.isdisjoint({"since", "until", "during"})
-    some = None if is_fixed else moving(lambda now: compiled(narrowed, now), warehouse.is_duckdb)
-    text = "".join(some.pieces) if some else compiled(narrowed, HERE)
-    tables = tuple(narrowed.asked.values())
-    lengths = set(durations(leaf))
-    if some:
-        lengths |= {-offset for offset in some.offsets}
-    else:
-        lengths |= {timedelta(), *(-offset for offset in relative(text))}
-    return LeafPlan(
-        name,
-        leaf,
+        tuple({one.name: one for _, one in measured}.values()),
+        query,
         tables,
-        frozenset(_keys(tables, reads(leaf))),
-        frozenset(_moments(tables, text)),
-        frozenset(lengths),
-        is_whole=is_population_relative(leaf),
-        is_timed="during" in named or (some is None and not is_fixed) or _asks_of_dates(leaf),
-        everybody=replace(some, pieces=tuple(narrowed.widened(one) for one in some.pieces)) if some else None,
-        some=some,
+        frozenset(_keys(tables, reads(condition))),
+        reads(condition).segments,
+        frozenset(_moments(tables, "".join(one.text for one in parts))),
+        frozenset(durations(condition)).union(*(one.windows for one in parts)),
+        is_whole=is_population_relative(condition),
+        is_timed="during" in _spans(condition)
+        or (any(one.some is None for one in parts) and not is_fixed)
+        or any(_asks_of_dates(leaf) for leaf, _ in measured),
     )
 
 
-def _name(leaf: Leaf) -> str:
-    """The same for the same question, whoever asks it."""
-    asked = kind_of(leaf).name.encode() + msgspec.json.encode(leaf)
-    return f"leaf_{md5(asked, usedforsecurity=False).hexdigest()}"
+def _measurement(leaf: Leaf, narrowed: Narrowed) -> Measurement:
+    query = _query(lambda where, now: values(leaf, where, now), narrowed, _is_fixed(leaf))
+    same = repr(query.some) if query.some else f"{kind_of(leaf).name} {msgspec.json.encode(leaf)!r}"
+    return Measurement(f"measured_{md5(same.encode(), usedforsecurity=False).hexdigest()}", query)
 
 
-def _tree(condition: Condition, warehouse: Warehouse) -> ir.Table:
-    """The members, from the tables of the leaves."""
-    return combined(
-        condition,
-        Scope(warehouse, HERE).everybody,
-        lambda leaf: ibis.table({"customer_id": "int64"}, name=_name(leaf)),
-    )
+def _query(build: Build, narrowed: Narrowed, is_fixed: bool) -> Query:
+    def compiled(now: datetime) -> str:
+        return str(narrowed.backend.compile(build(narrowed, now)))
+
+    some = None if is_fixed else moving(compiled, narrowed.is_duckdb)
+    everybody = replace(some, pieces=tuple(narrowed.widened(one) for one in some.pieces)) if some else None
+    return Query(build, "".join(some.pieces) if some else compiled(HERE), everybody, some)
+
+
+def _is_fixed(condition: Condition) -> bool:
+    """Of a day of the calendar and a moment relative to now the later or earlier counts, which moves by no rule."""
+    return not {"since", "until", "during"}.isdisjoint(_spans(condition))
 
 
 def durations(value: Any) -> Iterator[timedelta]:
@@ -190,7 +170,7 @@ def _texts(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
         yield name, value
 
 
-def _keys(tables: Iterable[Facts], read: Reads) -> Iterator[Key]:
+def _keys(tables: tuple[Facts, ...], read: Reads) -> Iterator[Key]:
     """Every table that its query asks, with the names of the rows it asks for, where it says them."""
     for table in tables:
         names = {EVENTS.name: read.events, SEGMENT_MEMBERS.name: read.segments}.get(table.name)

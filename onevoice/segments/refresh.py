@@ -24,9 +24,9 @@ from onevoice.kernel.log import logger
 from onevoice.segments import edges, membership
 from onevoice.segments.facts import LIST_ENTRIES, SEGMENT_MEMBERS, SEGMENT_STATES
 from onevoice.segments.narrowed import Narrowed
-from onevoice.segments.plan import LeafPlan, Plan, plan
+from onevoice.segments.plan import Plan, plan
 from onevoice.segments.service import SavedSegment
-from onevoice.segments.whole import CHANGED, Batch, Leaves
+from onevoice.segments.whole import CHANGED, Aside, Batch, collect
 from onevoice.warehouse import QUERY_ERRORS, Facts, Warehouse
 from onevoice.warehouse.journal import Journal, Key
 
@@ -85,7 +85,6 @@ class Refresher:
         self.narrowed = Narrowed(warehouse)
         self.journal = warehouse.journal = Journal()
         self.plans: dict[str, Plan] = {}
-        self.leaves: dict[str, LeafPlan] = {}  # by their names, those of all plans
         self.stale: set[str] = set()  # to be computed whole
         self.computed_at: dict[str, datetime] = {}
         self.swept_at: datetime | None = None
@@ -158,10 +157,8 @@ class Refresher:
         for segment in segments:
             old = self.plans.get(segment.name)
             if old is None or old.version != segment.version:
-                self.plans[segment.name] = plan(segment, self.warehouse, self.leaves)
+                self.plans[segment.name] = plan(segment, self.warehouse)
                 self.stale.add(segment.name)
-        used = {leaf.name for one in self.plans.values() for leaf in one.leaves}
-        self.leaves = {name: leaf for name, leaf in self.leaves.items() if name in used}
 
     def _drop(self, name: str) -> None:
         """Takes a segment's members away that is no more; nobody has left it, it is the segment that went."""
@@ -294,7 +291,7 @@ class Refresher:
         followed = {name for one in self.plans.values() for name in one.follows}
         changes: list[Change] = []
         batch: Batch | None = None
-        leaves = Leaves(self.warehouse, plans, now)
+        aside = Aside(self.warehouse, plans, now)
         try:
             for one in plans:
                 if batch is not None and not batch.goes_on_with(one, one.name in followed):
@@ -303,24 +300,22 @@ class Refresher:
                 if batch is None:
                     batch = Batch(one.name in followed)
                     self.warehouse.stage(CHANGED.name, CHANGED.schema.to_pyarrow().empty_table())
-                self._compute(one, leaves, batch)
+                self._compute(one, aside, batch)
                 if budget is not None and time.monotonic() - began > budget.total_seconds():
                     break
             return changes + self._settle(batch, now) if batch is not None else changes
         finally:
-            leaves.close()
+            aside.close()
 
-    def _compute(self, one: Plan, leaves: Leaves, batch: Batch) -> None:
+    def _compute(self, one: Plan, aside: Aside, batch: Batch) -> None:
         """Asks everybody, and collects who is to enter or to leave. What cannot be computed says why."""
         began = time.perf_counter()
         try:
-            leaves.compute(one)
-            self.warehouse.add(CHANGED.name, "segment", one.name, one.difference)
-            batch.rows = self.warehouse.count(self.warehouse.table(CHANGED))
+            batch.rows = collect(self.warehouse, one, aside.query(one))
         except QUERY_ERRORS as problem:
             batch.errors[one.name] = str(problem)
             log.error("segment cannot be computed", segment=one.name, error=str(problem))
-        leaves.release(one)
+        aside.release(one)
         batch.took[one.name] = 1000 * (time.perf_counter() - began)
 
     def _settle(self, batch: Batch, now: datetime) -> list[Change]:

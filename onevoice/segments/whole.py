@@ -1,10 +1,13 @@
-"""Segments computed for everybody, many at a time: each leaf is asked once, however many of them have it."""
+"""Segments computed for everybody, many at a time: what several of them measure is measured once."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import ibis
+
+from onevoice.segments import membership
 from onevoice.segments.plan import Plan
 from onevoice.warehouse import Facts, Warehouse
 
@@ -13,33 +16,36 @@ CHANGED = Facts(
 )
 """A scratch table: who is to enter a segment (1) or to leave it (0)."""
 
-
 MOST_ROWS = 1_000_000
 """So many changes are written before more are collected."""
 
+SOME_SEGMENT, ITS_MEMBERS = "the segment", "its_members"
+"""What stands in a compiled text for the name of a segment, and for the query of its members."""
 
-class Leaves:
-    """Scratch tables of the customers who meet a leaf, each there until the last of the segments has used it."""
 
-    def __init__(self, warehouse: Warehouse, plans: Iterable[Plan], now: datetime) -> None:
+class Aside:
+    """Scratch tables of what several segments measure, each there until the last of them has used it."""
+
+    def __init__(self, warehouse: Warehouse, plans: Sequence[Plan], now: datetime) -> None:
         self.warehouse = warehouse
         self.now = now
-        self.uses = Counter(leaf.name for one in plans for leaf in one.leaves)
+        self.uses = Counter(part.name for one in plans for part in one.measurements)
         self.there: set[str] = set()
 
-    def compute(self, one: Plan) -> None:
-        """Puts those of a segment there that are not."""
-        for leaf in one.leaves:
-            if leaf.name not in self.there:
-                self.warehouse.collect(leaf.name, leaf.query(self.warehouse, self.now), {"customer_id": "int64"})
-                self.there.add(leaf.name)
+    def query(self, one: Plan) -> str:
+        """The segment's members; what others need too is put aside first."""
+        for part in one.measurements:
+            if self.uses[part.name] > 1 and part.name not in self.there:
+                self.warehouse.collect(part.name, part.query.at(self.warehouse, self.now), {})
+                self.there.add(part.name)
+        return one.query(self.warehouse, self.now, self.there)
 
     def release(self, one: Plan) -> None:
-        """A segment is done with its leaves."""
-        for leaf in one.leaves:
-            self.uses[leaf.name] -= 1
-            if not self.uses[leaf.name]:
-                self._drop(leaf.name)
+        """The segment needs its own no more."""
+        for part in one.measurements:
+            self.uses[part.name] -= 1
+            if not self.uses[part.name]:
+                self._drop(part.name)
 
     def close(self) -> None:
         """Takes away what is left."""
@@ -50,6 +56,15 @@ class Leaves:
         if name in self.there:
             self.warehouse.drop(name)
             self.there.discard(name)
+
+
+def collect(warehouse: Warehouse, one: Plan, members: str) -> int:
+    """Adds to `CHANGED` who is to enter and who to leave; returns how many are collected there."""
+    held = membership.held(warehouse, SOME_SEGMENT)
+    apart = membership.differences(held, ibis.table({"customer_id": "int64"}, name=ITS_MEMBERS), ["customer_id"])
+    sql = warehouse.compiled(apart).replace(warehouse.quoted(SOME_SEGMENT), warehouse.quoted(one.name))
+    warehouse.add(CHANGED.name, "segment", one.name, sql.replace(f'"{ITS_MEMBERS}"', f"({members})"))
+    return warehouse.count(warehouse.table(CHANGED))
 
 
 @dataclass

@@ -284,7 +284,7 @@ class Warehouse:
 
     def gather(self, name: str, key: str, column: str, queries: Mapping[str, str]) -> ir.Table:
         """Runs compiled queries of one int64 `column` as one statement into a scratch table, each beside its `key`."""
-        parts = [f"SELECT {self._quoted(text)} AS {key}, {column} FROM ({sql})" for text, sql in queries.items()]
+        parts = [f"SELECT {self.quoted(text)} AS {key}, {column} FROM ({sql})" for text, sql in queries.items()]
         source = " UNION ALL ".join(parts) or f"SELECT '' AS {key}, 0 AS {column} WHERE 1 = 0"
         return self.collect(name, source, {key: "string", column: "int64"})
 
@@ -299,9 +299,10 @@ class Warehouse:
 
     def add(self, name: str, key: str, text: str, query: str) -> None:
         """Adds what a compiled query finds to a staged table whose first column is `key`, with the text as its key."""
-        self.execute(f"INSERT INTO {name} SELECT {self._quoted(text)} AS {key}, * FROM ({query})")
+        self.execute(f"INSERT INTO {name} SELECT {self.quoted(text)} AS {key}, * FROM ({query})")
 
-    def _quoted(self, text: str) -> str:
+    def quoted(self, text: str) -> str:
+        """A text as it stands in a query."""
         return str(sqlglot.expressions.Literal.string(text).sql(dialect=self.backend.name))
 
     def drop(self, name: str) -> None:

@@ -196,10 +196,8 @@ def test_a_segment_that_cannot_be_computed_keeps_its_members_and_says_why_and_ho
     take(duck, [entry(("rome", 0, 0, 1), 1, NOW)], {}, b"secret", 1)
     refresher.all(SEGMENTS, NOW)
     broken = Moving(("SELECT nothing_of_this_name AS customer_id FROM profiles",), (), is_duckdb=True)
-    (leaf,) = refresher.plans["romans"].leaves
-    refresher.plans["romans"] = replace(
-        refresher.plans["romans"], leaves=(replace(leaf, some=broken, everybody=broken),)
-    )
+    query = replace(refresher.plans["romans"].members, some=broken, everybody=broken)
+    refresher.plans["romans"] = replace(refresher.plans["romans"], members=query)
     take(duck, [entry(("rome", 1, 0, 1), 2, NOW), entry(("view", 1, 1, 1), 3, NOW)], {}, b"secret", 2)
     refresher.all(SEGMENTS, NOW)
     assert len(written(duck)["romans"]) == 1
