@@ -94,9 +94,7 @@ def leaves(condition: Condition) -> Iterator[Leaf]:
 def values(leaf: Leaf, warehouse: Warehouse, now: datetime) -> ir.Table:
     """What a leaf measures, as far as it decides: customer_id, and the columns that are compared."""
     measured = kind_of(leaf).measured(leaf, Scope(warehouse, now))
-    whole = measured.values.op()
-    compared = {field.name for field in measured.values.filter(measured.met).op().find(ops.Field) if field.rel == whole}
-    return measured.values.select(*[name for name in measured.values.columns if name in {"customer_id", *compared}])
+    return measured.values.select(*_deciding(measured))
 
 
 def members_by(condition: Condition, warehouse: Warehouse, now: datetime, name: Callable[[Leaf], str]) -> ir.Table:
@@ -105,11 +103,18 @@ def members_by(condition: Condition, warehouse: Warehouse, now: datetime, name: 
 
     def meeting(leaf: Leaf) -> ir.Table:
         measured = kind_of(leaf).measured(leaf, scope)
-        put = ibis.table(values(leaf, warehouse, now).schema(), name=name(leaf))
-        found = _meeting(measured, scope).op().replace({measured.values.op(): put.op()})
+        columns = measured.values.schema()
+        held = ibis.table({column: columns[column] for column in _deciding(measured)}, name=name(leaf))
+        found = _meeting(measured, scope).op().replace({measured.values.op(): held.op()})
         return cast(ir.Table, found.to_expr())
 
     return combined(condition, scope.everybody, meeting)
+
+
+def _deciding(measured: Measured) -> list[str]:
+    whole = measured.values.op()
+    compared = {field.name for field in measured.values.filter(measured.met).op().find(ops.Field) if field.rel == whole}
+    return [column for column in measured.values.columns if column in {"customer_id", *compared}]
 
 
 def _leaf(leaf: Leaf, scope: Scope) -> ir.Table:

@@ -17,7 +17,7 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 
-from onevoice.customers.facts import ADDRESSES, IDENTIFIERS, SUPPRESSIONS
+from onevoice.customers.facts import ADDRESSES, CONSENT_EXPIRIES, IDENTIFIERS, SUPPRESSIONS
 from onevoice.delivery.facts import MESSAGE_EVENTS, MESSAGES
 from onevoice.kernel.clock import naive
 from onevoice.kernel.log import logger
@@ -96,8 +96,10 @@ class Refresher:
 
     def prepare(self, segments: Sequence[SavedSegment], now: datetime) -> None:
         """Takes the definitions as they are now, and finds what must be asked again."""
-        self._take_definitions(segments)
         noted = self.journal.take()
+        if any(table == CONSENT_EXPIRIES.name for table, _ in noted):  # the rules are part of what was compiled
+            self.plans = {name: one for name, one in self.plans.items() if CONSENT_EXPIRIES not in one.tables}
+        self._take_definitions(segments)
         customers, affected = self._noted(noted)
         if self.swept_at is None or now < self.swept_at:
             self.stale |= set(self.plans)

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from onevoice import warehouse as warehouses
+from onevoice.customers.facts import CONSENT_EXPIRIES
 from onevoice.customers.schemas import ConsentEntry
 from onevoice.database.inbox import Entry, Kind
 from onevoice.engine.load import take
@@ -19,6 +20,7 @@ from onevoice.kernel.clock import naive
 from onevoice.kernel.ids import identifier_id
 from onevoice.segments.compiler import members
 from onevoice.segments.facts import SEGMENT_MEMBERS, SEGMENT_STATES
+from onevoice.segments.plan import Plan
 from onevoice.segments.refresh import WHOLE_EVERY, Refresher
 from onevoice.segments.service import SavedSegment
 from onevoice.warehouse import Warehouse
@@ -69,6 +71,9 @@ CONDITIONS: dict[str, dict[str, Any]] = {
     },
 }
 SEGMENTS = [SavedSegment(name, 1, {"where": where}) for name, where in CONDITIONS.items()]
+
+PLANS: dict[bool, dict[str, Plan]] = {}
+"""Of a store, compiled once for all examples."""
 
 Fact = tuple[str, int, int, int]
 """What happens, to which of few users, on which of few devices, and so many hours before now."""
@@ -129,7 +134,9 @@ def from_scratch(store: Warehouse, now: datetime) -> dict[str, set[int]]:
 def play(store: Warehouse, steps: Sequence[tuple[Sequence[Fact], int]]) -> None:
     # Never whole again of itself: what the edges of windows miss must come to light.
     refresher, now, number = Refresher(store, again_every=timedelta(days=10_000)), NOW, 0
+    refresher.plans = dict(PLANS.get(store.is_duckdb, {}))
     refresher.all(SEGMENTS, now)
+    PLANS[store.is_duckdb] = dict(refresher.plans)
     for revision, (facts, seconds) in enumerate(steps, 1):
         entries = [entry(fact, number + index, now) for index, fact in enumerate(facts)]
         number += len(entries)
@@ -215,6 +222,18 @@ def test_with_a_budget_the_waiting_are_computed_step_by_step_and_none_is_forgott
         refresher.others(NOW, timedelta())
     refresher.all(SEGMENTS, NOW)
     assert written(duck) == from_scratch(duck, NOW)
+
+
+def test_a_new_rule_about_the_age_of_consents_is_kept_to_at_once(duck: Warehouse) -> None:
+    willing = [one for one in SEGMENTS if one.name == "willing"]
+    refresher = Refresher(duck)
+    take(duck, [entry(("grant", 0, 0, 40 * 24), 1, NOW), entry(("grant", 1, 1, 1), 2, NOW)], {}, b"secret", 1)
+    refresher.all(willing, NOW)
+    assert len(written(duck)["willing"]) == 2
+    rule = {"country": ["*"], "channel": ["email"], "topic": ["*"], "state": ["granted"], "months": [1]}
+    duck.append(CONSENT_EXPIRIES, CONSENT_EXPIRIES.arrow(rule))
+    refresher.all(willing, NOW)
+    assert len(written(duck)["willing"]) == 1
 
 
 def test_a_segment_that_is_no_more_has_no_members(duck: Warehouse) -> None:
