@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import httpx
@@ -113,13 +113,14 @@ def test_no_acknowledged_event_is_lost_or_twice_however_often_api_engine_and_pos
     assert set(held) == {fact_id("event", key.id, one).hex for one in acknowledged}
 
 
-def serve(settings: Settings) -> "subprocess.Popen[bytes]":
+def serve(settings: Settings, further: Mapping[str, str] | None = None) -> "subprocess.Popen[bytes]":
     """`onevoice serve`, which keeps its parts running."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ONEVOICE_")} | {
         "ONEVOICE_DATA_DIR": str(settings.data_dir),
         "ONEVOICE_PORT": str(settings.port),
         "ONEVOICE_ENGINE_PORT": str(settings.engine_port),
         "ONEVOICE_LOG_LEVEL": "critical",
+        **(further or {}),
     }
     return subprocess.Popen([sys.executable, "-m", "onevoice", "serve"], env=environment, stdout=subprocess.DEVNULL)
 
