@@ -17,6 +17,7 @@ import msgspec
 from sqlalchemy import Connection, select
 
 from onevoice.customers.facts import IDENTIFIERS, PROFILES
+from onevoice.customers.models import consent_ledger, consent_text
 from onevoice.kernel.errors import NotFound
 from onevoice.kernel.locales import direction
 from onevoice.privacy import stores
@@ -58,7 +59,10 @@ def archive(connection: Connection, told: Mapping[str, Any], customer_id: int, n
     kept: dict[str, Rows] = {f"warehouse/{name}": rows for name, rows in told["tables"].items()}
     for one in stores.personal_tables(connection):
         found = connection.execute(select(one).where(stores.whose(connection, one, person)))
-        kept[f"database/{one.name}"] = [{name: _plain(value) for name, value in row._mapping.items()} for row in found]
+        rows = [dict(row._mapping) for row in found]
+        if one.name == consent_ledger.name:
+            rows = _with_texts(connection, rows)
+        kept[f"database/{one.name}"] = [{name: _plain(value) for name, value in row.items()} for row in rows]
     kept = {name: rows for name, rows in kept.items() if rows}
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as file:
@@ -76,6 +80,17 @@ def noted(connection: Connection, customer_id: int, by: str, note: str, now: dat
     values = {"id": made, "kind": "access", "state": "completed", "customer_id": customer_id, "requested_by": by}
     connection.execute(table.insert().values(**values, note=note, requested_at=now, finished_at=now))
     return str(made)
+
+
+def _with_texts(connection: Connection, words: Rows) -> Rows:
+    """The ledger's rows with the very text that was shown, and its language, instead of the hash that stands for it."""
+    hashes = {row["text_hash"] for row in words if row["text_hash"]}
+    texts = {row.hash: row for row in connection.execute(select(consent_text).where(consent_text.c.hash.in_(hashes)))}
+    shown = []
+    for word in words:
+        text = texts.get(word.pop("text_hash"))
+        shown.append({**word, "text": text.text if text else None, "text_locale": text.locale if text else None})
+    return shown
 
 
 def _plain(value: object) -> object:

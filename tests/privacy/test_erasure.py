@@ -90,9 +90,8 @@ def engine(settings: Settings, db: Database) -> Iterator[Engine]:
 
 
 def granted(who: Identifier) -> Consent:
-    return Consent(
-        who.id, "email", "offers", "granted", NOW - timedelta(days=2), "form", namespace=who.namespace, value=who.value
-    )
+    said = {"text": "Yes, write to me", "locale": "en", "namespace": who.namespace, "value": who.value}
+    return Consent(who.id, "email", "offers", "granted", NOW - timedelta(days=2), "form", **said)
 
 
 def ids(engine: Engine, name: str) -> int:
@@ -250,4 +249,6 @@ def test_the_archive_holds_all_that_is_kept_for_programs_and_for_people(engine: 
     assert len(document["tables"]["warehouse/events"]) == 3 and waiting == 2
     assert len(document["tables"]["database/message"]) == 1
     assert "bob" not in json.dumps(document)
+    (word,) = document["tables"]["database/consent_ledger"]
+    assert (word["text"], word["text_locale"]) == ("Yes, write to me", "en")
     assert '<html lang="en" dir="ltr">' in page and "anna@example.com" in page
