@@ -51,21 +51,22 @@ FILL = [
     "INSERT INTO suppressions SELECT 'push', md5('push' || i), 'dead', '2025-01-01' FROM range(0, {n}, 97) r(i)",
     "INSERT INTO segment_members SELECT 'dormant', i * 7919, '2026-03-01' FROM range({n}) r(i)",
     "INSERT INTO enrolments SELECT 'n' || i, 'winback', 1, i * 7919, i * 7919, 'treated', 'cascade/1', 'active', '', "
-    "'2026-03-02 10:00:00', '2026-03-05 10:00:00', '2026-03-02 10:00:00' FROM range({n}) r(i)",
+    "'2026-03-02 10:00:00', '2026-03-05 10:00:00', '2026-03-02 10:00:00', '', '2026-03-02 10:00:00', 0 "
+    "FROM range({n}) r(i)",
     "INSERT INTO messages SELECT md5('m' || i), 'winback', 1, 'cascade/0', 'email', 'n' || i, i * 7919, i * 7919, "
     "'email' || i, 'e', 'en', 'offers', '2026-03-02 10:00:00', 1, '2026-03-02 10:00:01', '2026-03-02 10:00:02', "
-    "CASE WHEN i % 2 = 0 THEN TIMESTAMP '2026-03-03 09:00:00' END, NULL, NULL, NULL, 'delivered', NULL, 0.001 "
+    "CASE WHEN i % 2 = 0 THEN TIMESTAMP '2026-03-03 09:00:00' END, NULL, NULL, NULL, 'delivered', NULL, 0.001, '' "
     "FROM range({n}) r(i)",
     "INSERT INTO messages SELECT md5('x' || i), 'other', 1, 's', 'email', 'o' || i, i * 7919, i * 7919, "
     "'email' || i, 'e', 'en', 'offers', '2026-03-01 10:00:00', 1, '2026-03-01 10:00:01', '2026-03-01 10:00:02', "
-    "NULL, NULL, NULL, NULL, 'delivered', NULL, 0.001 FROM range(0, {n}, 5) r(i)",
+    "NULL, NULL, NULL, NULL, 'delivered', NULL, 0.001, '' FROM range(0, {n}, 5) r(i)",
 ]
 
 BY_HAND = [
     "BEGIN",
     # Who comes in, and their arm; nobody is new here, but it must be looked at.
     """INSERT INTO enrolments SELECT md5('winback|' || customer_id), 'winback', 1, customer_id, customer_id, 'treated',
-           'cascade/0', 'active', '', {now}, {now}, {now}
+           'cascade/0', 'active', '', {now}, {now}, {now}, '', {now}, 0
        FROM segment_members m WHERE segment = 'dormant' AND NOT EXISTS
            (SELECT 1 FROM enrolments e WHERE e.journey = 'winback' AND e.customer_id = m.customer_id)""",
     """CREATE OR REPLACE TEMP TABLE due_by_hand AS SELECT e.*, o.enrolment_id IS NOT NULL AS reacted
@@ -91,7 +92,7 @@ BY_HAND = [
            ON k.customer_id = d.customer_id
        LEFT JOIN profiles p ON p.customer_id = d.customer_id""",
     """INSERT INTO messages SELECT uuid_at, 'winback', 1, 'cascade/1', 'push', enrolment_id, identifier_id, customer_id,
-           address, 'p', locale, 'offers', {now}, 2, NULL, NULL, NULL, NULL, NULL, NULL, 'planned', NULL, NULL
+           address, 'p', locale, 'offers', {now}, 2, NULL, NULL, NULL, NULL, NULL, NULL, 'planned', NULL, NULL, ''
        FROM (SELECT *, md5(enrolment_id || '|cascade/1') AS h, substr(h, 1, 8) || '-' || substr(h, 9, 4) || '-'
                || substr(h, 13, 4) || '-' || substr(h, 17, 4) || '-' || substr(h, 21) AS uuid_at
            FROM decided_by_hand WHERE why = 'allowed')""",
@@ -106,7 +107,8 @@ BY_HAND = [
     """INSERT INTO enrolments SELECT enrolment_id, journey, journey_version, identifier_id, customer_id, arm,
            'cascade/1', CASE why WHEN 'quiet_hours' THEN 'active' ELSE 'done' END,
            CASE WHEN reacted THEN 'reacted' WHEN why = 'quiet_hours' THEN '' ELSE 'completed' END, entered_at,
-           CASE why WHEN 'quiet_hours' THEN {now} + INTERVAL 6 HOUR ELSE {now} END, {now} FROM decided_by_hand""",
+           CASE why WHEN 'quiet_hours' THEN {now} + INTERVAL 6 HOUR ELSE {now} END, {now}, key, reached_at,
+           passes FROM decided_by_hand""",
     "COMMIT",
 ]
 """What an experienced hand would write."""

@@ -28,6 +28,7 @@ MESSAGES = Facts(
         "status": "!string",  # planned, or the highest-ranked of what happened: see statuses.py
         "error_code": "string",
         "cost": MONEY,
+        "content_key": "string",  # names what is said, where a journey's step names it
     },
     ("journey", "customer_id"),
 )

@@ -13,6 +13,7 @@ from onevoice.customers.publish import publish
 from onevoice.engine.load import PROJECTED, TABLES, identity_rules, load
 from onevoice.journeys import handoff
 from onevoice.journeys import service as journeys
+from onevoice.journeys.leaving import in_flight
 from onevoice.journeys.tick import TickReport, tick
 from onevoice.kernel.settings import Settings
 from onevoice.privacy import erasure, retention
@@ -66,7 +67,8 @@ class Engine:
         retention.carry_out(self.warehouse, self.database, now)
         with self.database.connect() as connection:
             lists.sync(self.warehouse, connection)
-            who, live = segments.all_segments(connection), journeys.live(connection)
+            who = segments.all_segments(connection)
+            live = journeys.live(connection, in_flight(self.warehouse))
         try:
             if budget is None:
                 self.refresher.all(who, now)

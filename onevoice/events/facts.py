@@ -15,6 +15,7 @@ EVENTS = Facts(
         "occurred_at": "!timestamp(6)",  # clock-corrected
         "received_at": "!timestamp(6)",
         "properties": "!string",  # JSON object: properties, traits for identify and group
+        "arrival": "int64",  # the revision of the warehouse with which it came; null: before there was the column
     },
     ("customer_id", "occurred_at"),
 )

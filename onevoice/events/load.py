@@ -64,6 +64,7 @@ class Batch:
     source_kinds: Mapping[int, str]
     rules: Rules
     is_erased: IsErased | None = None
+    revision: int = 0
     seen: dict[Identifier, datetime] = field(default_factory=dict)
     links: dict[LinkKey, Link] = field(default_factory=dict)  # of those alike the first
     blocked: list[Blocked] = field(default_factory=list)
@@ -86,7 +87,7 @@ def load(
     is_erased: IsErased | None = None,
 ) -> None:
     """Takes events in. `source_kinds` tells each source's kind, `projected` the tables that follow identity."""
-    batch = Batch(source_kinds, rules, is_erased)
+    batch = Batch(source_kinds, rules, is_erased, revision)
     known: set[str] = set()
     for entry in entries:
         received_at = naive(entry.received_at)
@@ -137,9 +138,8 @@ def _take(batch: Batch, event_id: str, source_id: int, received_at: datetime, ev
                 batch.traits.append((primary.id, primary.id, snake(name), _trait(bytes(value)), at, event_id))
     name = (call.event if event.type == "track" else call.name) or ""
     written = properties.decode()
-    batch.events.append(
-        (event_id, source_id, event.type, name, channel, primary.id, primary.id, at, received_at, written)
-    )
+    row = (event_id, source_id, event.type, name, channel, primary.id, primary.id, at, received_at, written)
+    batch.events.append((*row, batch.revision))
     if is_commerce:
         told = commerce.Told(name, event_id, source_id, primary.id, channel, at, received_at, properties)
         batch.sales.append(told)

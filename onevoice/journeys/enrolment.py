@@ -1,143 +1,220 @@
-"""Who comes into a journey and who goes out of it before its end; what lies between is the tick's."""
+"""Who comes into a journey: by which way, whether they may (again), and into which arm they are dealt."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import ibis
 import ibis.expr.types as ir
+import pyarrow as pa
 
-from onevoice.catalog.facts import ORDERS
-from onevoice.catalog.orders import made
-from onevoice.events.facts import EVENTS
-from onevoice.journeys.document import Document
-from onevoice.journeys.facts import DECISIONS, ENROLMENTS
-from onevoice.journeys.positions import Plan
+from onevoice.journeys import calendars, moment
+from onevoice.journeys.asking import Question, asked
+from onevoice.journeys.facts import ENROLMENTS
+from onevoice.journeys.hashing import in_control, in_holdout
+from onevoice.journeys.keeping import LATEST, SHAPE, append_new, record
+from onevoice.journeys.laid import Laid
+from onevoice.journeys.matching import matching
+from onevoice.journeys.news import News
+from onevoice.journeys.spans import duration
 from onevoice.kernel.clock import naive
-from onevoice.kernel.ids import identifier_id
+from onevoice.segments.conditions.values import Where
 from onevoice.segments.facts import SEGMENT_MEMBERS
+from onevoice.segments.membership import LEFT
 from onevoice.warehouse import Warehouse
 
-PRIME = 2_147_483_647
-"""2^31 - 1: the arm's hash multiplies by the journey's salt modulo this prime."""
+REQUESTED, SCANNED = "Journey Entry Requested", "Code Scanned"
+"""Events of ours that let somebody in: by the API, and by a link or code. Their `journey` says which, `key` the key."""
+
+CANDIDATE = ibis.schema({"customer_id": "int64", "at": "timestamp(6)", "key": "string", "token": "string"})
+"""Somebody who is to come in: since when, with which key, and what tells this entry from another of theirs."""
+
+FOR_EVER = datetime(2999, 1, 1)
+"""Later than any enrolment."""
 
 
 @dataclass(frozen=True)
-class Moving:
-    """A live journey in the tick."""
+class Control:
+    """The global control group: who is in it comes into no journey that does not leave it out of account."""
 
-    version: int
-    document: Document
-    plan: Plan
-    now: datetime
-    tick: int  # its number, which its messages carry to the hand-off
-
-    @property
-    def at(self) -> ir.TimestampScalar:
-        """The tick's instant, as the warehouse has it."""
-        return ibis.timestamp(naive(self.now)).cast("timestamp(6)")
+    share: float = 0.0
+    salt: str = ""
 
 
-def in_holdout(customer_id: ir.IntegerColumn, journey: str, share: float) -> ir.BooleanColumn:
-    """Whether a customer is in a journey's hold-out: the same for ever, and independent between journeys.
-
-    The id is a hash already; multiplying it by the journey's salt modulo a prime deals the customers anew for each.
-    """
-    salt = identifier_id("journey", journey) % (PRIME - 2) + 1
-    return ((customer_id % PRIME) * salt) % PRIME < round(share * PRIME)
+NO_CONTROL = Control()
 
 
-def enter(warehouse: Warehouse, journey: Moving) -> int:
-    """The segment's members who have never been in, with their arm; the hold-out's enrolment is over at once."""
-    document, now = journey.document, journey.at
+def enter(
+    warehouse: Warehouse, journeys: Sequence[Laid], news: News, now: datetime, control: Control = NO_CONTROL
+) -> dict[str, int]:
+    """Lets in whoever comes, with their arm; gives how many by journey. Of each journey only the newest version."""
+    found = dict.fromkeys((journey.name for journey in journeys), 0)
+    by_segment = _by_segment(warehouse, [one for one in journeys if one.document.entry.segment], now)
+    for journey in journeys:
+        entry = journey.document.entry
+        if entry.segment is not None:
+            if journey.name in by_segment:
+                rows = NEWCOMERS.filter(NEWCOMERS.journey == journey.name).select(*CANDIDATE.names)
+                found[journey.name] = _enrol(warehouse, journey, rows, now, control)
+        elif entry.schedule is not None or entry.date is not None:
+            rows_or_none = calendars.candidates(warehouse, journey, now)
+            if rows_or_none is not None:
+                found[journey.name] = _enrol(warehouse, journey, rows_or_none, now, control)
+        elif pattern(journey)[0] in news.names:
+            found[journey.name] = _enrol(warehouse, journey, _by_event(warehouse, journey, news, now), now, control)
+    return found
+
+
+NEWCOMERS = ibis.table({"journey": "string", **dict(CANDIDATE.items())}, name="segment_newcomers")
+
+
+def pattern(journey: Laid) -> tuple[str, Where, str | None]:
+    """The event by which one comes in: its name, what is asked of it, and the property that is the key."""
+    entry = journey.document.entry
+    if entry.event is not None:
+        return entry.event.name, entry.event.where, entry.event.key
+    if entry.left is not None:
+        return LEFT, {"segment": entry.left}, None
+    return REQUESTED if entry.api else SCANNED, {"journey": journey.name}, "key"
+
+
+def _by_segment(warehouse: Warehouse, journeys: Sequence[Laid], now: datetime) -> set[str]:
+    """Puts the members of the journeys' segments who may come in into NEWCOMERS, all journeys at once."""
+    if not journeys:
+        return set()
+    rules = warehouse.stage(
+        "entry_rules",
+        pa.table(
+            {
+                "journey": [one.name for one in journeys],
+                "segment": [one.document.entry.segment for one in journeys],
+                "rule": [_rule(one) for one in journeys],
+                "before": pa.array([_before(one, now) for one in journeys], pa.timestamp("us")),
+            }
+        ),
+    )
+    found = [_never_in(warehouse, rules)]
+    if any(_rule(one) != "never" for one in journeys):
+        found.append(_again(warehouse, rules))
+    warehouse.stage("segment_newcomers", ibis.union(*found) if len(found) > 1 else found[0])
+    counts = warehouse.rows(NEWCOMERS.group_by("journey").aggregate(n=NEWCOMERS.count()))
+    return {row["journey"] for row in counts}
+
+
+def _rule(journey: Laid) -> str:
+    rule = journey.document.entry.rule
+    return rule if rule in ("never", "always", "per key") else "after"
+
+
+def _before(journey: Laid, now: datetime) -> datetime:
+    """An enrolment must have begun before then, for somebody to come in again."""
+    rule = journey.document.entry.rule
+    return naive(now - duration(rule, "")) if _rule(journey) == "after" else FOR_EVER
+
+
+def _never_in(warehouse: Warehouse, rules: ir.Table) -> ir.Table:
     members, enrolments = warehouse.table(SEGMENT_MEMBERS), warehouse.table(ENROLMENTS)
-    inside = members.filter(members.segment == document.entry.segment).select("customer_id")
-    before = enrolments.filter(enrolments.journey == document.name).select("customer_id")
-    new = warehouse.stage("newcomers", inside.anti_join(before, "customer_id"))
+    inside = members.join(rules.filter(rules.rule == "never"), "segment").select("journey", "customer_id")
+    new = inside.anti_join(enrolments, ["journey", "customer_id"])
+    return new.select("journey", "customer_id", at=moment.at(), key=ibis.literal(""), token=ibis.literal(""))
+
+
+def _again(warehouse: Warehouse, rules: ir.Table) -> ir.Table:
+    """Those in it who come back: `always` when they have entered the segment anew, else after their time."""
+    members, enrolments = warehouse.table(SEGMENT_MEMBERS), warehouse.table(ENROLMENTS)
+    several = rules.filter(rules.rule != "never")
+    inside = members.join(several, "segment").drop("segment")
+    mine = enrolments.semi_join(several, "journey")
+    last = mine.group_by("journey", "customer_id").aggregate(
+        last=mine.entered_at.max(), active=(mine.state == "active").cast("int64").max()
+    )
+    rows = inside.left_join(last, ["journey", "customer_id"]).drop("journey_right", "customer_id_right")
+    is_new = (rows.rule == "always") & (rows.entered_at > rows["last"])
+    is_back = (rows.active == 0) & (is_new | ((rows.rule == "after") & (rows["last"] <= rows.before)))
+    new = rows.filter(rows["last"].isnull() | is_back)
+    return new.select("journey", "customer_id", at=moment.at(), key=ibis.literal(""), token=moment.stamp())
+
+
+def _by_event(warehouse: Warehouse, journey: Laid, news: News, now: datetime) -> ir.Table:
+    """Whoever has done the entry's event, as far as this journey has not heard of it. What is old lets nobody in."""
+    name, where, key = pattern(journey)
+    events = matching(warehouse, news.of(journey), name, where)
+    events = events.filter(events.occurred_at > ibis.timestamp(naive(now - LATEST)))
+    if key is not None:
+        events = events.mutate(key=warehouse.json_text(events.properties, key))
+        if journey.document.entry.event is not None:
+            events = events.filter(events.key.notnull())
+    else:
+        events = events.mutate(key=ibis.null("string"))
+    return events.select(
+        "customer_id",
+        at=ibis.least(events.occurred_at, moment.at()),
+        key=events.key.fill_null(""),
+        token=events.event_id,
+    )
+
+
+def _enrol(warehouse: Warehouse, journey: Laid, rows: ir.Table, now: datetime, control: Control) -> int:
+    """Enrols the candidates (of the shape CANDIDATE) whom the rule lets in; who is held out has ended at once."""
+    document = journey.document
+    rows = warehouse.stage("candidates", rows.cast(CANDIDATE))
+    if document.entry.who is not None:
+        question = journey.remembered("who", lambda: Question(document.entry.who or {}))
+        answers = asked(warehouse, {"who": question}, rows, now, "entry_answers")
+        rows = rows.semi_join(answers, "customer_id")
+    new = warehouse.stage("newcomers", _let_in(warehouse, journey, rows, now))
     count = warehouse.count(new)
     if not count:
         return 0
-    held = in_holdout(new.customer_id, document.name, document.holdout)
-    enrolled = new.mutate(
-        enrolment_id=warehouse.digest(ibis.literal(f"{document.name}|") + new.customer_id.cast("string")),
-        journey=ibis.literal(document.name),
+    held = in_holdout(new.customer_id, journey.name, document.holdout)
+    share = control.share if document.control and not document.transactional else 0.0
+    controlled = in_control(new.customer_id, control.salt, share)
+    left_out = held | controlled
+    node = journey.graph.first
+    unique = ibis.literal(f"{journey.name}|") + new.customer_id.cast("string")
+    enrolled = new.select(
+        enrolment_id=warehouse.digest(unique + ibis.ifelse(new.token == "", "", ibis.literal("|") + new.token)),
+        journey=ibis.literal(journey.name),
         journey_version=ibis.literal(journey.version, "int64"),
         identifier_id=new.customer_id,
-        arm=ibis.ifelse(held, "holdout", "treated"),
-        step=ibis.literal(journey.plan.positions[0].key),
-        state=ibis.ifelse(held, "done", "active"),
-        reason=ibis.ifelse(held, "holdout", ""),
-        entered_at=now,
-        due_at=later(now, journey.plan.positions[0].delay),
-        updated_at=now,
+        customer_id=new.customer_id,
+        arm=ibis.cases((controlled, "control"), (held, "holdout"), else_="treated"),
+        step=ibis.literal(node),
+        state=ibis.ifelse(left_out, "done", "active"),
+        reason=ibis.cases((controlled, "control"), (held, "holdout"), else_=""),
+        entered_at=new["at"],
+        due_at=new["at"],
+        updated_at=moment.at(),
+        key=new.key,
+        reached_at=new["at"],
+        passes=ibis.literal(0, "int64"),
     )
-    entered = warehouse.stage("entered", enrolled)
-    warehouse.append(ENROLMENTS, entered)
-    _record(warehouse, journey, entered.filter(entered.arm == "holdout"), "holdout")
+    entered = warehouse.stage("entered", enrolled.cast(SHAPE))
+    append_new(warehouse, ENROLMENTS, entered, "enrolment_id")
+    for arm in ("holdout", "control"):
+        if arm == "holdout" or share:
+            record(warehouse, entered.filter(entered.arm == arm), arm)
     return count
 
 
-def leave_by_goal(warehouse: Warehouse, journey: Moving, event: str) -> None:
-    """Whoever did the goal's event since entering is out, due or not."""
-    standing = active(warehouse, journey)
-    facts, moment = (ORDERS, "ordered_at") if event == "Order Completed" else (EVENTS, "occurred_at")
-    did = warehouse.table(facts)
-    did = made(did) if facts is ORDERS else did.filter(did.name == event)
-    last = did.semi_join(standing, "customer_id").group_by("customer_id").aggregate(done_at=did[moment].max())
-    reached = standing.join(last, "customer_id")
-    _end(warehouse, journey, reached.filter(reached.done_at > reached.entered_at), "goal")
-
-
-def leave_by_merge(warehouse: Warehouse, journey: Moving) -> None:
-    """Of customers who entered as several and turned out to be one, a single enrolment goes on: if one of them is in
-    the hold-out, that; else the oldest."""
-    enrolments = warehouse.table(ENROLMENTS)
-    mine = enrolments.filter(enrolments.journey == journey.document.name)
-    # Each entered as its own customer, so of two that are now one, one at least has changed its customer.
-    merged = mine.filter(mine.identifier_id != mine.customer_id).select("customer_id").distinct()
-    rivals = mine.semi_join(merged, "customer_id")
-    first = (rivals.arm != "holdout").cast("int8")
-    rank = ibis.row_number().over(group_by="customer_id", order_by=[first, rivals.entered_at, rivals.enrolment_id])
-    ranked = rivals.mutate(rank=rank)
-    _end(warehouse, journey, ranked.filter(ranked.rank > 0, ranked.state == "active"), "merged")
-
-
-def leave_by_edit(warehouse: Warehouse, journey: Moving) -> None:
-    """Whoever stands at a position that a newer version has no more is out."""
-    standing = active(warehouse, journey)
-    there = [position.key for position in journey.plan.positions]
-    _end(warehouse, journey, standing.filter(standing.step.notin(there)), "step_removed")
-
-
-def _end(warehouse: Warehouse, journey: Moving, leaving: ir.Table, reason: str) -> None:
-    """Takes enrolments out of the journey before its end, and keeps why."""
-    leaving = warehouse.stage("leaving", leaving.select(*ENROLMENTS.columns))
-    if warehouse.count(leaving):
-        _record(warehouse, journey, leaving, reason)
-        ended = leaving.mutate(state=ibis.literal("exited"), reason=ibis.literal(reason), updated_at=journey.at)
-        warehouse.replace(ENROLMENTS, ["enrolment_id"], ended.select(*ENROLMENTS.columns))
-
-
-def active(warehouse: Warehouse, journey: Moving) -> ir.Table:
-    """The enrolments that have not ended."""
-    enrolments = warehouse.table(ENROLMENTS)
-    return enrolments.filter(enrolments.journey == journey.document.name, enrolments.state == "active")
-
-
-def later(at: ir.TimestampScalar, wait: timedelta) -> ir.TimestampScalar:
-    """The instant so long after `at`."""
-    return at + ibis.interval(seconds=int(wait.total_seconds()))
-
-
-def _record(warehouse: Warehouse, journey: Moving, rows: ir.Table, reason: str) -> None:
-    """A decision about enrolments on which no channel was reached."""
-    made = rows.select("enrolment_id", "identifier_id", "customer_id", "step").mutate(
-        decision_id=warehouse.digest(rows.enrolment_id + ibis.literal(f"|{journey.now.isoformat()}|{reason}")),
-        journey=ibis.literal(journey.document.name),
-        channel=ibis.literal(""),
-        decided_at=journey.at,
-        outcome=ibis.literal("skip"),
-        reason=ibis.literal(reason),
-        message_id=ibis.null("string"),
-        seen=ibis.literal("{}"),
-    )
-    warehouse.append(DECISIONS, made.select(*DECISIONS.columns))
+def _let_in(warehouse: Warehouse, journey: Laid, rows: ir.Table, now: datetime) -> ir.Table:
+    """Of the candidates those who may come in, of several entries of one at once the first."""
+    rule = _rule(journey)
+    held = warehouse.table(ENROLMENTS)
+    held = held.filter(held.journey == journey.name)
+    one = ["customer_id", "key"] if rule == "per key" else ["customer_id"]
+    first = rows.mutate(rank=ibis.row_number().over(group_by=one, order_by=[rows["at"], rows.token]))
+    rows = first.filter(first["rank"] == 0).drop("rank")
+    if rule == "per key":
+        rows = rows.mutate(token=rows.key)
+        return rows.anti_join(held.mutate(key=held.key.fill_null("")), one)
+    if rule == "never":
+        return rows.mutate(token=ibis.literal("")).anti_join(held, one)
+    barred = held.filter((held.state == "active") | (held.entered_at > ibis.timestamp(_before(journey, now))))
+    rows = rows.anti_join(barred, one)
+    if journey.document.entry.segment is None:  # the same event, occurrence or day again is no new entry
+        tokens = held.select("enrolment_id")
+        unique = ibis.literal(f"{journey.name}|") + rows.customer_id.cast("string") + ibis.literal("|") + rows.token
+        rows = rows.mutate(enrolment_id=warehouse.digest(unique)).anti_join(tokens, "enrolment_id")
+        rows = rows.drop("enrolment_id")
+    return rows

@@ -10,13 +10,50 @@ ENROLMENTS = Facts(
         "journey_version": "!int64",
         "identifier_id": "!int64",
         "customer_id": "!int64",
-        "arm": "!string",  # treated, holdout
-        "step": "!string",  # the step's id; for a cascade `cascade/0`, `cascade/1`, ...
+        "arm": "!string",  # treated, holdout, control (of no journey at all)
+        "step": "!string",  # the node's key: the step's id, `cascade/0`, `wait/held`, ...
         "state": "!string",  # active, done, exited
-        "reason": "!string",  # completed, reacted, goal, holdout, merged, step_removed; empty while active
+        "reason": "!string",  # completed, reacted, goal, exit, holdout, merged, step_removed; empty while active
         "entered_at": "!timestamp(6)",
         "due_at": "!timestamp(6)",
         "updated_at": "!timestamp(6)",
+        "key": "string",  # of the entry's event, such as a cart's id; empty or null: none
+        "reached_at": "timestamp(6)",  # since when they are at the step: what happened before does not count there
+        "passes": "int64",  # how often they jumped
+    },
+    ("journey", "customer_id"),
+)
+
+PASSAGES = Facts(
+    "passages",  # which way somebody went at a step that has several
+    {
+        "passage_id": "!string",
+        "enrolment_id": "!string",
+        "journey": "!string",
+        "journey_version": "!int64",
+        "step": "!string",
+        "way": "!string",  # a branch's path by number or `else`, a split's variant, a wait's `met` or `late`
+        "identifier_id": "!int64",
+        "customer_id": "!int64",
+        "passed_at": "!timestamp(6)",
+    },
+    ("journey", "customer_id"),
+)
+
+EFFECTS = Facts(
+    "effects",  # what a step does outside of the journey; the hand-off carries it out, once
+    {
+        "effect_id": "!string",
+        "kind": "!string",  # update, event, webhook, audience, coupon, points, or another part's
+        "journey": "!string",
+        "journey_version": "!int64",
+        "step": "!string",
+        "enrolment_id": "!string",
+        "identifier_id": "!int64",
+        "customer_id": "!int64",
+        "asked": "!string",  # JSON: what the document asks of the step
+        "planned_at": "!timestamp(6)",
+        "tick": "!int64",  # the tick that planned it; the hand-off's position
     },
     ("journey", "customer_id"),
 )
@@ -80,4 +117,4 @@ HOUR_HABITS = Facts(
     ("customer_id",),
 )
 
-TABLES = (ENROLMENTS, DECISIONS, CHANNEL_HABITS, LIKE_HABITS, HOUR_HABITS)
+TABLES = (ENROLMENTS, DECISIONS, PASSAGES, EFFECTS, CHANNEL_HABITS, LIKE_HABITS, HOUR_HABITS)

@@ -24,8 +24,9 @@ journey = Table(
     Column("name", Text, nullable=False),
     Column("version", Integer, nullable=False),
     Column("definition", JSONB, nullable=False),  # see document.py
-    Column("status", Text, nullable=False),  # draft, live, paused, archived
+    Column("status", Text, nullable=False),  # draft, live, paused, stopped, archived
     Column("saved_at", DateTime(timezone=True), nullable=False),
+    Column("launched_at", DateTime(timezone=True)),  # since when it takes people in
     # By step of an older version, what becomes of who stands there: `finish`, `leave`, or the step to move to.
     Column("moves", JSONB, nullable=False, server_default=text("'{}'")),
     Column("saved_by", Text, nullable=False, server_default=text("''")),

@@ -1,14 +1,20 @@
 """Journeys saved and found: every change of the document is a new version, none is ever overwritten."""
 
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, func, select, tuple_
 
-from onevoice.journeys.document import Document, Status, parse, written
+from onevoice.journeys.document import Document, Status, all_steps, parse, written
+from onevoice.journeys.laid import laid
 from onevoice.journeys.models import journey as table
-from onevoice.kernel.errors import NotFound
+from onevoice.journeys.steps.rewards import require_handler
+from onevoice.kernel.errors import Conflict, InvalidInput, NotFound
+
+OVER = ("stopped", "archived")
+"""Of what was stopped or put away, everybody is taken out."""
 
 
 @dataclass(frozen=True)
@@ -20,39 +26,76 @@ class SavedJourney:
     status: str
     saved_at: datetime
     definition: dict[str, Any]
+    launched_at: datetime | None = None  # since when it takes people in
+    moves: Mapping[str, str] = field(default_factory=dict)  # of who stands at a step of an older version
 
     @property
     def document(self) -> Document:
         """The checked document."""
-        return parse(self.definition)
+        return laid(self.name, self.version, self.definition).document
 
 
-def save(connection: Connection, document: dict[str, Any], now: datetime) -> tuple[int, bool]:
+def save(
+    connection: Connection,
+    document: dict[str, Any],
+    now: datetime,
+    moves: Mapping[str, str] | None = None,
+    by: str = "",
+) -> tuple[int, bool]:
     """Saves a document as a new version if it differs from the newest; returns (version, changed).
 
-    A document that names no status leaves the journey in the one it has. Raises InvalidInput naming the place.
+    A document that names no status leaves the journey in the one it has. `moves` says what becomes of the people on
+    older versions (see leaving.py). Raises InvalidInput naming the place.
     """
     journey = parse(document)
+    for place, step in all_steps(journey.steps):
+        try:
+            require_handler(step.kind, step.asked, f"{place}.{step.kind}")
+        except InvalidInput as error:
+            raise InvalidInput(f"Journey {journey.name!r}: {error}") from error
     definition = written(journey)
     newest = connection.execute(_newest(journey.name)).one_or_none()
     status = journey.status or (newest.status if newest is not None else "draft")
     if newest is not None and (newest.definition, newest.status) == (definition, status):
         return newest.version, False
     version = newest.version + 1 if newest is not None else 1
-    connection.execute(
-        table.insert().values(name=journey.name, version=version, definition=definition, status=status, saved_at=now)
-    )
+    launched_at = newest.launched_at if newest is not None else None
+    row = {"name": journey.name, "version": version, "definition": definition, "status": status, "saved_at": now}
+    before = newest.status if newest is not None else "draft"
+    row |= {"launched_at": _launched(before, status, launched_at, now), "moves": dict(moves or {}), "saved_by": by}
+    connection.execute(table.insert().values(**row))
     return version, True
 
 
-def launch(connection: Connection, name: str) -> None:
-    """Lets the next tick move the journey. Raises NotFound."""
-    _set_status(connection, name, "live")
+def launch(connection: Connection, name: str, now: datetime) -> None:
+    """Lets the next tick move the journey; it takes in who comes from now on. Raises NotFound, Conflict."""
+    found = get(connection, name)
+    if found.status == "paused":
+        raise Conflict(f"Journey {name} is paused, with people in it: resume it, or stop it first")
+    _set_status(connection, name, "live", now)
 
 
-def pause(connection: Connection, name: str) -> None:
-    """Lets everybody stand where they are until it is launched again. Raises NotFound."""
-    _set_status(connection, name, "paused")
+def pause(connection: Connection, name: str, now: datetime) -> None:
+    """Lets everybody stand where they are until it is resumed. Raises NotFound, Conflict where it is not live."""
+    _set_status(connection, name, "paused", now, "live")
+
+
+def resume(connection: Connection, name: str, now: datetime) -> None:
+    """Goes on where it was paused: what fell due meanwhile is done, but messages that are three days late.
+
+    Raises NotFound, Conflict where it is not paused.
+    """
+    _set_status(connection, name, "live", now, "paused")
+
+
+def stop(connection: Connection, name: str, now: datetime) -> None:
+    """Takes everybody out with the next tick, and lets nobody in. Raises NotFound, Conflict where it does not run."""
+    _set_status(connection, name, "stopped", now, "live", "paused")
+
+
+def archive(connection: Connection, name: str, now: datetime) -> None:
+    """Puts it away, with everybody out. Raises NotFound."""
+    _set_status(connection, name, "archived", now)
 
 
 def get(connection: Connection, name: str) -> SavedJourney:
@@ -74,9 +117,22 @@ def all_journeys(connection: Connection) -> list[SavedJourney]:
     return [_saved(row) for row in rows]
 
 
-def live(connection: Connection) -> list[SavedJourney]:
-    """Those whose newest version is live: what a tick moves."""
-    return [journey for journey in all_journeys(connection) if journey.status == "live"]
+def live(connection: Connection, in_flight: Collection[tuple[str, int]] = ()) -> list[SavedJourney]:
+    """What a tick moves: the newest version of each live journey, with the older ones on which people are in flight;
+    and of those that were stopped or archived what still has people in it."""
+    newest = all_journeys(connection)
+    found = [journey for journey in newest if journey.status == "live"]
+    names = {journey.name for journey in found}
+    over = {journey.name: journey for journey in newest if journey.status in OVER}
+    older = [
+        (name, version)
+        for name, version in sorted(in_flight)
+        if name in names and (name, version) not in {(one.name, one.version) for one in found}
+    ]
+    if older:
+        rows = connection.execute(select(table).where(tuple_(table.c.name, table.c.version).in_(older)))
+        found += [_saved(row) for row in rows]
+    return found + [over[name] for name in sorted({name for name, _ in in_flight} & set(over))]
 
 
 def waiting(connection: Connection) -> dict[str, list[str]]:
@@ -89,10 +145,18 @@ def waiting(connection: Connection) -> dict[str, list[str]]:
     return found
 
 
-def _set_status(connection: Connection, name: str, status: Status) -> None:
+def _set_status(connection: Connection, name: str, status: Status, now: datetime, *allowed: str) -> None:
     found = get(connection, name)
+    if allowed and found.status not in allowed:
+        raise Conflict(f"Journey {name} is {found.status}; that can only be done where it is {' or '.join(allowed)}")
     which = (table.c.name == name) & (table.c.version == found.version)
-    connection.execute(table.update().where(which).values(status=status))
+    launched_at = _launched(found.status, status, found.launched_at, now)
+    connection.execute(table.update().where(which).values(status=status, launched_at=launched_at))
+
+
+def _launched(before: str, after: str, launched_at: datetime | None, now: datetime) -> datetime | None:
+    """Since when a journey takes people in: a pause does not begin it anew, all else does."""
+    return now if after == "live" and before not in ("live", "paused") else launched_at
 
 
 def _newest(name: str) -> Any:
@@ -100,4 +164,6 @@ def _newest(name: str) -> Any:
 
 
 def _saved(row: Row[Any]) -> SavedJourney:
-    return SavedJourney(row.name, row.version, row.status, row.saved_at, row.definition)
+    return SavedJourney(
+        row.name, row.version, row.status, row.saved_at, row.definition, row.launched_at, row.moves or {}
+    )

@@ -1,7 +1,11 @@
-"""The tick: moves everybody who is due, in a handful of expressions a position, whoever and how many they are.
+"""The tick: moves everybody who is due, in a handful of expressions a node, whoever and how many they are.
 
 All of a tick is one warehouse transaction and every id in it is made from what it stands for, so a tick that is cut off
 has not been, and a second one at the same time finds nobody due.
+
+Its parts, in this order: who comes in (enrolment.py), who goes out early (leaving.py), for whom what they waited for
+has happened (listening.py), and the walk: node by node in the graph's order, so that who finishes one node is at the
+next in the same tick. What a step does is in steps/, one file per kind.
 """
 
 from collections.abc import Sequence
@@ -12,14 +16,26 @@ import ibis
 import ibis.expr.types as ir
 
 from onevoice.delivery.facts import MESSAGES
-from onevoice.journeys.enrolment import Moving, active, enter, later, leave_by_edit, leave_by_goal, leave_by_merge
-from onevoice.journeys.facts import DECISIONS, ENROLMENTS
-from onevoice.journeys.policy import decide, seen
-from onevoice.journeys.positions import Position, plan
-from onevoice.journeys.service import SavedJourney
+from onevoice.journeys import moment
+from onevoice.journeys.enrolment import NO_CONTROL, Control, enter
+from onevoice.journeys.facts import EFFECTS, ENROLMENTS
+from onevoice.journeys.keeping import LATEST, SHAPE, WOKEN, record
+from onevoice.journeys.laid import Laid, laid
+from onevoice.journeys.leaving import leave_by_edit, leave_by_merge, standing, stop
+from onevoice.journeys.listening import fall_back, hear
+from onevoice.journeys.news import heard, news
+from onevoice.journeys.service import OVER, SavedJourney
+from onevoice.journeys.steps import Node, kind_of
+from onevoice.journeys.turn import Turn
+from onevoice.kernel.clock import naive
 from onevoice.warehouse import Warehouse
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+ROUNDS = 3
+"""How often in one tick people may come to a wait that is over as they come, before the next tick goes on with them."""
+
+_HERE = ibis.table(SHAPE, name="here")
 
 
 @dataclass
@@ -30,142 +46,133 @@ class TickReport:
     planned: dict[str, int] = field(default_factory=dict)
 
 
-def tick(warehouse: Warehouse, journeys: Sequence[SavedJourney], now: datetime) -> TickReport:
-    """Moves the journeys on to `now`: who enters, who leaves early, then each position in order."""
+def tick(
+    warehouse: Warehouse, journeys: Sequence[SavedJourney], now: datetime, control: Control = NO_CONTROL
+) -> TickReport:
+    """Moves the journeys on to `now`. Of a journey several versions may be handed over: people are let into the newest,
+    and finish on theirs where the newest's moves say so. Of one that was stopped everybody is taken out."""
     report = TickReport()
-    messages = warehouse.table(MESSAGES)
     with warehouse.transaction():
-        last = warehouse.rows(messages.aggregate(tick=messages.tick.max()))[0]["tick"] or 0
-        # Told by the clock, so that no number comes again after messages were erased or the warehouse was restored.
-        number = max(last + 1, (now - EPOCH) // timedelta(microseconds=1))
-        for saved in journeys:
-            document = saved.document
-            journey = Moving(saved.version, document, plan(document), now, number)
-            report.entered[saved.name] = enter(warehouse, journey)
-            leave_by_merge(warehouse, journey)
-            leave_by_edit(warehouse, journey)
-            if document.goal and document.goal.event:
-                leave_by_goal(warehouse, journey, document.goal.event)
-            report.planned[saved.name] = _move(warehouse, journey)
+        number = _number(warehouse, now)
+        moment.set_moment(warehouse, now, number)
+        over = sorted({one.name for one in journeys if one.status in OVER})
+        if over:
+            stop(warehouse, over)
+        versions = {
+            (one.name, one.version): laid(one.name, one.version, one.definition, one.launched_at, one.moves)
+            for one in journeys
+            if one.status not in OVER
+        }
+        newest = {one.name: one for one in sorted(versions.values(), key=lambda one: one.version)}
+        ordered = sorted(versions.values(), key=lambda one: (-one.document.priority, one.name, one.version))
+        told = news(warehouse, list(newest.values()))
+        report.entered = enter(warehouse, list(newest.values()), told, now, control)
+        leave_by_merge(warehouse, list(newest.values()))
+        where = standing(warehouse, newest.keys())
+        if leave_by_edit(warehouse, versions, where):
+            where = standing(warehouse, newest.keys())
+        fall_back(warehouse, ordered, where)
+        for turn in range(ROUNDS):
+            hear(warehouse, ordered, told, where, now, again=turn > 0)
+            if not _walk(warehouse, ordered, now):
+                break
+            where = standing(warehouse, newest.keys())
+        heard(warehouse, list(newest.values()), told)
+        messages = warehouse.table(MESSAGES)
+        mine = messages.filter(messages.tick == moment.number())
+        counts = warehouse.rows(mine.group_by("journey").aggregate(n=mine.count()))
+        report.planned = {**dict.fromkeys(newest, 0), **{row["journey"]: row["n"] for row in counts}}
     return report
 
 
-def _move(warehouse: Warehouse, journey: Moving) -> int:
-    """Everybody who is due, position by position; who is refused at one goes on to the next. Returns messages planned.
+def _number(warehouse: Warehouse, now: datetime) -> int:
+    """The tick's. Told by the clock, so that none comes again after messages were erased or the warehouse restored."""
+    last = [
+        warehouse.rows(table.aggregate(tick=table.tick.max()))[0]["tick"] or 0
+        for table in (warehouse.table(MESSAGES), warehouse.table(EFFECTS))
+    ]
+    return max(max(last) + 1, (now - EPOCH) // timedelta(microseconds=1))
 
-    The enrolments are moved in a scratch table and written once, at the end.
-    """
-    waiting = active(warehouse, journey)
-    standing = warehouse.stage("standing", waiting.filter(waiting.due_at <= journey.at))
-    if not warehouse.count(standing):
-        return 0
-    planned = 0
-    for index, position in enumerate(journey.plan.positions):
-        at_it = (standing.step == position.key) & (standing.state == "active") & (standing.due_at <= journey.at)
-        here = standing.filter(at_it)
-        if not warehouse.count(here):
+
+@dataclass
+class Crowd:
+    """People on the walk, in a scratch table, and how many of them are due at which node."""
+
+    table: ir.Table
+    due: dict[str, int]
+    taken: set[str] = field(default_factory=set)  # the nodes at which they were taken further
+
+
+def _walk(warehouse: Warehouse, journeys: Sequence[Laid], now: datetime) -> bool:
+    """Moves everybody who is due, journey by journey; tells whether somebody came to a place where they wait for
+    something that may have happened already."""
+    held, woken = warehouse.table(ENROLMENTS), WOKEN
+    active = held.filter(held.state == "active")
+    rows = active.left_join(woken, "enrolment_id").drop("enrolment_id_right")
+    rows = rows.filter((rows.due_at <= moment.at()) | rows.happened_at.notnull())
+    rows = rows.mutate(due_at=ibis.ifelse(rows.happened_at.notnull(), rows.happened_at, rows.due_at))
+    due = warehouse.stage("tick_due", rows.select(*ENROLMENTS.columns).cast(SHAPE))
+    counts: dict[tuple[str, int], dict[str, int]] = {}
+    groups = due.group_by("journey", "journey_version", "step").aggregate(n=due.count())
+    for row in warehouse.rows(groups):
+        counts.setdefault((row["journey"], row["journey_version"]), {})[row["step"]] = row["n"]
+    listens = False
+    for journey in journeys:
+        mine = counts.get((journey.name, journey.version))
+        if mine:
+            everybody = len(counts) == 1
+            is_mine = (due.journey == journey.name) & (due.journey_version == journey.version)
+            crowd = Crowd(due if everybody else warehouse.stage("journey_due", due.filter(is_mine)), mine)
+            listens = _walk_one(warehouse, journey, crowd, now) or listens
+    return listens
+
+
+def _walk_one(warehouse: Warehouse, journey: Laid, first: Crowd, now: datetime) -> bool:
+    """Node by node, in an order in which nobody comes to one that has been; the enrolments are written at the end."""
+    crowds, listens = [first], False
+    for key, node in journey.graph.nodes.items():
+        parts = [crowd for crowd in crowds if crowd.due.get(key)]
+        if not parts:
             continue
-        decided = warehouse.stage("decided", _decided(warehouse, journey, index, position, here))
-        sent = decided.filter(decided.outcome == "send")
-        warehouse.append(MESSAGES, _messages(warehouse, sent, journey, position))
-        warehouse.append(DECISIONS, _decisions(warehouse, decided, journey, position))
-        rest = standing.filter(~at_it).select(*ENROLMENTS.columns)
-        standing = warehouse.stage(f"standing_{index % 2}", rest.union(_moved(decided, journey, index, position)))
-        planned += warehouse.count(sent)
-    warehouse.replace(ENROLMENTS, ["enrolment_id"], standing)
-    return planned
+        pieces = [_at(crowd.table, key) for crowd in parts]
+        warehouse.stage("here", ibis.union(*pieces) if len(pieces) > 1 else pieces[0])
+        for crowd in parts:
+            crowd.taken.add(key)
+        for number, moved in enumerate(_moves(warehouse, Turn(warehouse, journey, node, now))):
+            table = warehouse.stage(f"moved_{len(crowds)}_{number}", moved)
+            came = table.filter(table.state == "active", table.due_at <= moment.at())
+            counted = came.group_by("step").aggregate(n=came.count())
+            crowds.append(Crowd(table, {row["step"]: row["n"] for row in warehouse.rows(counted)}))
+        listens = listens or any(_listens(journey.node(to)) for to in node.ways.values() if to)
+    for crowd in crowds:
+        rows = crowd.table
+        for key in crowd.taken:
+            rows = rows.filter(~((rows.step == key) & (rows.state == "active") & (rows.due_at <= moment.at())))
+        if crowd is not first:
+            written = rows if not crowd.taken else warehouse.stage("rested", rows)
+            warehouse.replace(ENROLMENTS, ["enrolment_id"], written)
+    return listens
 
 
-def _decided(warehouse: Warehouse, journey: Moving, index: int, position: Position, here: ir.Table) -> ir.Table:
-    """Those at a position, with the policy's decision."""
-    candidates = here.select("enrolment_id", "identifier_id", "customer_id", "entered_at")
-    earlier = journey.plan.earlier(index)
-    reactions = _reactions(warehouse, journey, position, earlier) if earlier and position.stop_on else None
-    document = journey.document
-    return decide(warehouse, candidates, reactions, position.channel, document.topic, document.policy, journey.now)
+def _at(table: ir.Table, key: str) -> ir.Table:
+    return table.filter(table.step == key, table.state == "active", table.due_at <= moment.at())
 
 
-def _reactions(warehouse: Warehouse, journey: Moving, position: Position, earlier: list[str]) -> ir.Table:
-    """Enrolments in which a person did, to an earlier message of the cascade, what stops it."""
-    messages = warehouse.table(MESSAGES)
-    stops = [messages[f"{reaction}_at"].notnull() for reaction in position.stop_on]
-    mine = messages.filter(messages.journey == journey.document.name, messages.step.isin(earlier))
-    return mine.filter(ibis.or_(*stops)).select("enrolment_id").distinct()
+def _moves(warehouse: Warehouse, turn: Turn) -> list[ir.Table]:
+    """The enrolments at the node, moved. What is too late to be said is not said any more."""
+    kind = kind_of(turn.node)
+    here = _HERE
+    if kind.contacts and turn.node.part != "rest":
+        edge = ibis.timestamp(naive(turn.now - LATEST))
+        late = warehouse.stage("too_late", here.filter(here.due_at < edge))
+        if warehouse.count(late):
+            record(warehouse, late, "too_late")
+            passed = warehouse.stage("passed_late", turn.go(late, "beyond" if "beyond" in turn.node.ways else "next"))
+            in_time = warehouse.stage("in_time", here.filter(here.due_at >= edge))
+            warehouse.stage("here", in_time)
+            return [passed, *([kind.move(turn, here)] if warehouse.count(in_time) else [])]
+    return [kind.move(turn, here)]
 
 
-def _message_id(warehouse: Warehouse, decided: ir.Table, position: Position) -> ir.StringValue:
-    """A UUID made of the enrolment and the position: there is one message for the two, however often it is planned."""
-    digest = warehouse.digest(decided.enrolment_id + ibis.literal(f"|{position.key}"))
-    dash = ibis.literal("-")
-    pieces = [digest.substr(start, length) for start, length in ((0, 8), (8, 4), (12, 4), (16, 4), (20, 12))]
-    return pieces[0] + dash + pieces[1] + dash + pieces[2] + dash + pieces[3] + dash + pieces[4]
-
-
-def _messages(warehouse: Warehouse, sent: ir.Table, journey: Moving, position: Position) -> ir.Table:
-    """Planned messages of those whom the policy lets through."""
-    known = {
-        "message_id": _message_id(warehouse, sent, position),
-        "journey": ibis.literal(journey.document.name),
-        "journey_version": ibis.literal(journey.version, "int64"),
-        "step": ibis.literal(position.key),
-        "channel": ibis.literal(position.channel),
-        "template": ibis.literal(position.template),
-        "topic": ibis.literal(journey.document.topic),
-        "planned_at": journey.at,
-        "tick": ibis.literal(journey.tick, "int64"),
-        "status": ibis.literal("planned"),
-    }
-    later = {
-        name: ibis.null(kind)
-        for name, kind in MESSAGES.columns.items()
-        if name not in known and name not in sent.columns
-    }
-    planned = sent.mutate(**known, **later).select(*MESSAGES.columns)
-    # On a store without transactions a tick that was cut off may have planned some of them.
-    held = warehouse.table(MESSAGES)
-    here = held.filter(held.journey == journey.document.name, held.step == position.key)
-    return planned.anti_join(here, "message_id")
-
-
-def _decisions(warehouse: Warehouse, decided: ir.Table, journey: Moving, position: Position) -> ir.Table:
-    moment = f"|{position.key}|{journey.now.isoformat()}"
-    message_id = _message_id(warehouse, decided, position)
-    return decided.mutate(
-        decision_id=warehouse.digest(decided.enrolment_id + ibis.literal(moment)),
-        journey=ibis.literal(journey.document.name),
-        step=ibis.literal(position.key),
-        channel=ibis.literal(position.channel),
-        decided_at=journey.at,
-        message_id=ibis.ifelse(decided.outcome == "send", message_id, ibis.null("string")),
-        seen=seen(decided, journey.document.policy),
-    ).select(*DECISIONS.columns)
-
-
-def _moved(decided: ir.Table, journey: Moving, index: int, position: Position) -> ir.Table:
-    """The enrolments after the decision: a deferral stays, a refusal goes on at once, a message after its wait, a
-    reaction to the next step."""
-    now = journey.at
-    following, beyond = journey.plan.after(index), journey.plan.beyond(index)
-    deferred, reacted = decided.outcome == "defer", decided.reason == "already_reached"
-    goes_on = ibis.ifelse(reacted, ibis.literal(beyond is not None), ibis.literal(following is not None))
-    ended = ~deferred & ~goes_on
-    waits = position.wait + following.delay if following else timedelta()
-    return decided.mutate(
-        journey=ibis.literal(journey.document.name),
-        journey_version=ibis.literal(journey.version, "int64"),
-        arm=ibis.literal("treated"),
-        step=ibis.cases(
-            (deferred | ended, position.key),
-            (reacted, beyond.key if beyond else position.key),
-            else_=following.key if following else position.key,
-        ),
-        state=ibis.ifelse(ended, "done", "active"),
-        reason=ibis.cases((~ended, ""), (reacted, "reacted"), else_="completed"),
-        due_at=ibis.cases(
-            (deferred, decided.quiet_until),
-            (reacted, later(now, beyond.delay if beyond else timedelta())),
-            (decided.outcome == "send", later(now, waits)),
-            else_=later(now, following.delay if following else timedelta()),
-        ),
-        updated_at=now,
-    ).select(*ENROLMENTS.columns)
+def _listens(node: Node | None) -> bool:
+    return node is not None and node.kind == "wait" and "met" in node.ways

@@ -11,7 +11,7 @@ from onevoice.customers.facts import PROFILES
 from onevoice.events.facts import EVENTS
 from onevoice.kernel.clock import naive
 from onevoice.segments.facts import SEGMENT_MEMBERS
-from onevoice.warehouse import Warehouse
+from onevoice.warehouse import Warehouse, watermark
 
 ENTERED, LEFT = "Segment Entered", "Segment Left"
 """Events of ours, as usable as any other: in segments, journeys, timeline and exports."""
@@ -37,8 +37,17 @@ def differences(before: ir.Table, after: ir.Table, keys: Sequence[str] = ("segme
 
 
 def moment(warehouse: Warehouse, now: datetime) -> ir.Table:
-    """One row with the instant (`at`), also as text (`stamp`): an expression that joins it is compiled only once."""
-    row = pa.table({"at": pa.array([naive(now)], pa.timestamp("us")), "stamp": [now.isoformat()]})
+    """One row with the instant (`at`), also as text (`stamp`): an expression that joins it is compiled only once.
+
+    `revision` is the warehouse's, with which the events arrive.
+    """
+    row = pa.table(
+        {
+            "at": pa.array([naive(now)], pa.timestamp("us")),
+            "stamp": [now.isoformat()],
+            "revision": pa.array([watermark(warehouse, "revision")[0]], pa.int64()),
+        }
+    )
     return warehouse.stage("refresh_moment", row)
 
 
@@ -76,6 +85,7 @@ def _events(warehouse: Warehouse, rows: ir.Table, name: str) -> ir.Table:
         "occurred_at": at,
         "received_at": at,
         "properties": ibis.literal('{"segment":"') + place + ibis.literal('"}'),
+        "arrival": rows.revision,
     }
     later = {column: ibis.null(ibis.dtype(kind)) for column, kind in EVENTS.columns.items() if column not in known}
     return rows.select(**known, **later).select(*EVENTS.columns)

@@ -1,5 +1,6 @@
 """The smallest customers, consents and reactions that show a journey's point."""
 
+import json
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,11 +10,12 @@ import yaml
 from onevoice.catalog.facts import ORDERS
 from onevoice.customers.facts import ADDRESSES, CONSENTS, PROFILES, SUPPRESSIONS
 from onevoice.delivery.facts import MESSAGES
+from onevoice.events.facts import EVENTS
 from onevoice.journeys.facts import DECISIONS, ENROLMENTS
 from onevoice.journeys.service import SavedJourney
 from onevoice.kernel.clock import naive
 from onevoice.segments.facts import SEGMENT_MEMBERS
-from onevoice.warehouse import Facts, Warehouse
+from onevoice.warehouse import Facts, Warehouse, watermark
 from tests.conftest import NOW
 
 BEFORE = naive(NOW - timedelta(days=30))
@@ -153,6 +155,25 @@ def order(store: Warehouse, number: int, at: datetime) -> None:
         discount=0,
         lines=1,
         event_id=f"e{number}{at}",
+    )
+
+
+def event(store: Warehouse, number: int, name: str, at: datetime, **properties: Any) -> None:
+    """The customer did something, and it has just been loaded."""
+    add(
+        store,
+        EVENTS,
+        event_id=f"{name}|{number}|{at}|{properties}",
+        source_id=1,
+        type="track",
+        name=name,
+        channel="web",
+        identifier_id=number,
+        customer_id=number,
+        occurred_at=naive(at),
+        received_at=naive(at),
+        properties=json.dumps(properties, separators=(",", ":")),
+        arrival=watermark(store, "revision")[0],
     )
 
 

@@ -28,12 +28,12 @@ def test_only_a_launched_journey_is_moved_and_saving_it_again_does_not_stop_it(d
     with db.begin() as connection:
         service.save(connection, DRAFT, NOW)
         assert service.live(connection) == []
-        service.launch(connection, "win-back")
+        service.launch(connection, "win-back", NOW)
         assert [journey.name for journey in service.live(connection)] == ["win-back"]
         assert service.save(connection, DRAFT, NOW) == (1, False)
         assert service.save(connection, {**DRAFT, "title": "New"}, NOW) == (2, True)
         assert [journey.version for journey in service.live(connection)] == [2]
-        service.pause(connection, "win-back")
+        service.pause(connection, "win-back", NOW)
         assert service.live(connection) == []
 
 
@@ -49,6 +49,6 @@ def test_what_is_wrong_is_not_saved_and_what_is_not_there_not_found(db: Engine) 
     with db.begin() as connection:
         with pytest.raises(InvalidInput):
             service.save(connection, {**DRAFT, "steps": []}, NOW)
-        for missing in (service.get, service.launch, service.pause):
+        for missing in (service.launch, service.pause, service.stop, service.archive):
             with pytest.raises(NotFound):
-                missing(connection, "win-back")
+                missing(connection, "win-back", NOW)

@@ -15,10 +15,9 @@ from hypothesis import strategies as st
 
 from onevoice.customers.facts import CONSENTS
 from onevoice.delivery.facts import MESSAGES
-from onevoice.events.facts import EVENTS
-from onevoice.journeys.enrolment import in_holdout
 from onevoice.journeys.facts import DECISIONS, ENROLMENTS
 from onevoice.journeys.figures import figures
+from onevoice.journeys.hashing import in_holdout
 from onevoice.journeys.tick import tick
 from onevoice.kernel.clock import naive
 from onevoice.kernel.ids import identifier_id
@@ -26,10 +25,10 @@ from onevoice.warehouse import Warehouse, connect
 from tests.conftest import ALL_FACTS, NOW
 from tests.journeys.builders import (
     CHANNELS,
-    add,
     consent,
     customer,
     ends,
+    event,
     journey,
     merge,
     order,
@@ -160,9 +159,7 @@ def test_any_event_can_be_the_goal(store: Warehouse) -> None:
     live = journey(goal={"event": "Newsletter Joined"})
     tick(store, [live], NOW)
     for number, name in ((1, "Newsletter Joined"), (2, "Product Viewed")):
-        texts = {"event_id": name, "type": "track", "name": name, "channel": "web", "properties": "{}"}
-        ids = {"source_id": 1, "identifier_id": number, "customer_id": number}
-        add(store, EVENTS, **texts, **ids, occurred_at=naive(NOW + HOUR), received_at=naive(NOW + HOUR))
+        event(store, number, name, NOW + HOUR)
     tick(store, [live], NOW + DAY)
     assert ends(store) == {1: "goal", 2: ""}
 
@@ -193,6 +190,8 @@ def test_a_wait_step_holds_whatever_became_of_the_message_before_it(store: Wareh
     assert sent(store) == [(1, "email")]
     tick(store, [live], NOW + 2 * HOUR + 3 * DAY)
     assert sent(store) == [(1, "email"), (1, "sms"), (2, "sms")]
+    assert ends(store) == {1: "", 2: ""}  # still in it, and let in nowhere again meanwhile
+    tick(store, [live], NOW + 2 * HOUR + 10 * DAY)
     assert ends(store) == {1: "completed", 2: "completed"}
 
 

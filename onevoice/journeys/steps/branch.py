@@ -1,13 +1,19 @@
 """`branch`: the first path whose condition the customer meets, else the last."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import ibis.expr.types as ir
 import msgspec
 from msgspec import Meta
 
+from onevoice.journeys.asking import Question
+from onevoice.journeys.asking import asked as askings
 from onevoice.journeys.steps.kind import Layout, Step, StepKind
 from onevoice.segments.tree import condition
+
+if TYPE_CHECKING:
+    from onevoice.journeys.turn import Turn
 
 
 class Path(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, rename={"condition": "if"}):
@@ -45,4 +51,22 @@ def _conditions(asked: Branch) -> list[dict[str, Any] | None]:
     return [path.condition for path in asked.paths]
 
 
-BRANCH = StepKind("branch", Branch, _check, _nested, _lay, _conditions)
+def _move(turn: "Turn", here: ir.Table) -> ir.Table:
+    asked = turn.node.asked
+    questions = turn.journey.remembered(
+        (turn.node.key, "questions"),
+        lambda: {f"{number:02}": Question(path.condition) for number, path in enumerate(asked.paths)},
+    )
+    answers = askings(turn.warehouse, questions, here, turn.now)
+    dealt = turn.warehouse.stage("dealt", turn.remembered("dealt", lambda: _first(here, answers)))
+    turn.passed(dealt, dealt.way)
+    return turn.remembered("moved", lambda: turn.go(dealt, dealt.way))
+
+
+def _first(here: ir.Table, answers: ir.Table) -> ir.Table:
+    first = answers.group_by("customer_id").aggregate(first=answers.way.min())
+    rows = here.left_join(first, "customer_id").drop("customer_id_right")
+    return rows.mutate(way=rows.first.cast("int64").cast("string").fill_null("else")).drop("first")
+
+
+BRANCH = StepKind("branch", Branch, _check, _nested, _lay, _conditions, _move)

@@ -1,15 +1,27 @@
 """`cascade`: channels one after the other until the person has reacted, as one step."""
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
+import ibis
+import ibis.expr.types as ir
 import msgspec
 from msgspec import Meta
 
+from onevoice.catalog.facts import ORDERS
+from onevoice.catalog.orders import made
+from onevoice.delivery.facts import MESSAGES
+from onevoice.events.facts import EVENTS
+from onevoice.journeys.facts import DECISIONS
+from onevoice.journeys.matching import REPLIED, matching
 from onevoice.journeys.spans import Name, duration
+from onevoice.journeys.steps import ordering
 from onevoice.journeys.steps.kind import Layout, Step, StepKind
 from onevoice.journeys.steps.send import Send, rested
 from onevoice.kernel.errors import InvalidInput
 from onevoice.segments.conditions.values import Where, check_where
+
+if TYPE_CHECKING:
+    from onevoice.journeys.turn import Turn
 
 Reaction = Literal["delivered", "opened", "clicked", "replied", "ordered"]
 
@@ -55,4 +67,79 @@ def _lay(step: Step, after: str, layout: Layout) -> str:
     return following
 
 
-CASCADE = StepKind("cascade", Cascade, _check, lay=_lay, contacts=True)
+def _move(turn: "Turn", here: ir.Table) -> ir.Table:
+    from onevoice.journeys.contact import contacted, moved  # the policy reads the document, which reads this file
+
+    if turn.node.part == "rest":
+        return turn.go(here)
+    place = int(turn.node.part)
+    reacted = _reacted(turn, here, place) if place and turn.node.asked.stop_on else None
+    if turn.node.asked.order == "best":
+        return _best(turn, here, reacted)
+    send = turn.node.asked.channels[place]
+    return moved(turn, contacted(turn, here, send, reacted), send.wait)
+
+
+def _best(turn: "Turn", here: ir.Table, reacted: ir.Table | None) -> ir.Table:
+    """Each on the best of the channels on which the cascade has not tried them yet."""
+    from onevoice.journeys.contact import contacted, moved
+
+    warehouse, sends = turn.warehouse, turn.node.asked.channels
+    ranks = ordering.ranked(warehouse, here, [send.channel for send in sends], turn.now)
+    decisions = warehouse.table(DECISIONS)
+    keys = [f"{turn.node.step}/{place}" for place in range(len(sends))]
+    tried = decisions.filter(decisions.journey == turn.journey.name, decisions.step.isin(keys))
+    tried = tried.filter(tried.outcome != "defer").join(here.select("enrolment_id", "reached_at"), "enrolment_id")
+    tried = tried.filter(tried.decided_at >= tried.reached_at).select("enrolment_id", "channel").distinct()
+    open_ = (
+        here.select("enrolment_id", "customer_id")
+        .join(ranks, "customer_id")
+        .anti_join(tried, ["enrolment_id", "channel"])
+    )
+    first = open_.mutate(place=ibis.row_number().over(group_by="enrolment_id", order_by=[open_["rank"], open_.channel]))
+    chosen = warehouse.stage("chosen_channels", first.filter(first.place == 0).select("enrolment_id", "channel"))
+    parts = []
+    for number, send in enumerate(sends):
+        on_it = here.semi_join(chosen.filter(chosen.channel == send.channel), "enrolment_id")
+        some = warehouse.stage(f"best_{number}", on_it)
+        if warehouse.count(some):
+            name = f"decided_{number}"
+            parts.append(moved(turn, contacted(turn, some, send, reacted, name), send.wait, name))
+    return ibis.union(*parts) if len(parts) > 1 else parts[0]
+
+
+def _reacted(turn: "Turn", here: ir.Table, place: int) -> ir.Table:
+    """Those here who did, since they came to this step, what stops it."""
+    return turn.remembered("reacted", lambda: _stopped(turn, here, place))
+
+
+def _stopped(turn: "Turn", here: ir.Table, place: int) -> ir.Table:
+    earlier = [f"{turn.node.step}/{number}" for number in range(place)]
+    stops = turn.node.asked.stop_on
+    found = []
+    named = [f"{stop}_at" for stop in stops if stop in ("delivered", "opened", "clicked")]
+    since = here.select("enrolment_id", "customer_id", since=ibis.coalesce(here.reached_at, here.entered_at))
+    if named:
+        messages = turn.warehouse.table(MESSAGES)
+        mine = messages.filter(messages.journey == turn.journey.name, messages.step.isin(earlier))
+        mine = mine.filter(ibis.or_(*(mine[name].notnull() for name in named)))
+        if turn.journey.has_jumps:  # those of an earlier round do not count
+            mine = mine.select("enrolment_id", "planned_at").join(since, "enrolment_id")
+            mine = mine.filter(mine.planned_at >= mine.since)
+        found.append(mine.select("enrolment_id"))
+    if "ordered" in stops:
+        orders = made(turn.warehouse.table(ORDERS)).select("customer_id", "ordered_at").join(since, "customer_id")
+        found.append(orders.filter(orders.ordered_at > orders.since).select("enrolment_id"))
+    if "replied" in stops:
+        found.append(_did(turn, since, StopEvent(REPLIED)))
+    found += [_did(turn, since, stop) for stop in stops if isinstance(stop, StopEvent)]
+    return ibis.union(*found, distinct=True) if len(found) > 1 else found[0].distinct()
+
+
+def _did(turn: "Turn", since: ir.Table, stop: StopEvent) -> ir.Table:
+    events = matching(turn.warehouse, turn.warehouse.table(EVENTS), stop.event, stop.where)
+    did = events.select("customer_id", "occurred_at").join(since, "customer_id")
+    return did.filter(did.occurred_at > did.since).select("enrolment_id")
+
+
+CASCADE = StepKind("cascade", Cascade, _check, lay=_lay, move=_move, contacts=True)

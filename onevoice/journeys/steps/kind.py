@@ -1,14 +1,19 @@
 """What every kind of step is made of: one file per kind, all of one shape, so that other parts can register theirs.
 
 A kind says what its part of a document may hold (`asked`, a msgspec struct, or a type such as `str`), how that is
-checked, which steps are nested in it, and into which nodes of the graph it is laid out.
+checked, which steps are nested in it, into which nodes of the graph it is laid out, and how people are moved on there.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import ibis.expr.types as ir
 
 from onevoice.kernel.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from onevoice.journeys.turn import Turn
 
 END = ""
 """Where a way leads that leaves the journey at its end."""
@@ -82,6 +87,8 @@ class StepKind(Generic[A]):
     """Adds the step's nodes, given the key of what follows; gives the key of its first."""
     conditions: Callable[[A], list[dict[str, Any] | None]] = field(default=lambda asked: [])
     """The condition trees it asks."""
+    move: Callable[["Turn", ir.Table], ir.Table] = field(default=lambda turn, here: turn.go(here))
+    """Moves those on who are due at a node: see turn.py. At first they just go on."""
     contacts: bool = False
     """Whether it may reach the customer."""
 

@@ -7,8 +7,9 @@ transaction that keeps the watermark, so that what it writes to the database hap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
+import ibis.expr.types as ir
 import msgspec
 from msgspec import Meta
 from sqlalchemy import Connection
@@ -16,6 +17,9 @@ from sqlalchemy import Connection
 from onevoice.journeys.spans import Name, duration
 from onevoice.journeys.steps.kind import StepKind
 from onevoice.kernel.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from onevoice.journeys.turn import Turn
 
 
 @dataclass(frozen=True)
@@ -78,5 +82,10 @@ def require_handler(kind: str, asked: Any, place: str) -> None:
         HANDLERS[kind].check(asked, place)
 
 
-COUPON = StepKind("coupon", Coupon, _check_coupon)
-POINTS = StepKind("points", Points)
+def _move(turn: "Turn", here: ir.Table) -> ir.Table:
+    turn.effect(here, turn.node.asked)
+    return turn.go(here)
+
+
+COUPON = StepKind("coupon", Coupon, _check_coupon, move=_move)
+POINTS = StepKind("points", Points, move=_move)

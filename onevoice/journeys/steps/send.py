@@ -1,27 +1,28 @@
 """`send`: one message on one channel, if the contact policy lets it through."""
 
+from typing import TYPE_CHECKING
+
+import ibis.expr.types as ir
 import msgspec
 
 from onevoice.journeys.spans import Name, duration
 from onevoice.journeys.steps.kind import Layout, Step, StepKind
 
+if TYPE_CHECKING:
+    from onevoice.journeys.turn import Turn
+
 
 class Send(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """`wait` is how long its reader is given before what follows, where it was sent.
 
-    `content` names what is said, whichever template says it (default: the template): nobody who has reacted to it,
-    in this journey or another, is told it again.
+    `content` names what is said, whichever template and channel say it: nobody who has reacted to it, in this journey
+    or another, is told it again.
     """
 
     channel: Name
     template: Name
     wait: str = "0 days"
     content: str = ""
-
-    @property
-    def content_key(self) -> str:
-        """What is said."""
-        return self.content or self.template
 
 
 def _check(asked: Send, place: str) -> None:
@@ -39,4 +40,13 @@ def rested(step: Step, wait: str, after: str, layout: Layout) -> str:
     return layout.add(step, {"next": after}, "rest", wait)
 
 
-SEND = StepKind("send", Send, _check, lay=_lay, contacts=True)
+def _move(turn: "Turn", here: ir.Table) -> ir.Table:
+    from onevoice.journeys.contact import contacted, moved  # the policy reads the document, which reads this file
+
+    if turn.node.part == "rest":
+        return turn.go(here)
+    decided = contacted(turn, here, turn.node.asked)
+    return moved(turn, decided, turn.node.asked.wait)
+
+
+SEND = StepKind("send", Send, _check, lay=_lay, move=_move, contacts=True)

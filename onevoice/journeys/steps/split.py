@@ -1,14 +1,19 @@
 """`split`: people dealt among variants by chance, each always the same; a winner by rule, or a bandit."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
+import ibis.expr.types as ir
 import msgspec
 from msgspec import Meta
 
+from onevoice.journeys import dealing
 from onevoice.journeys.spans import duration
 from onevoice.journeys.steps.kind import Layout, Step, StepKind
 from onevoice.kernel.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from onevoice.journeys.turn import Turn
 
 Measure = Literal["delivered", "opened", "clicked", "replied", "ordered", "goal"]
 
@@ -65,4 +70,12 @@ def _lay(step: Step, after: str, layout: Layout) -> str:
     return layout.add(step, {variant.name: layout.lay(variant.steps, after) for variant in step.asked.variants})
 
 
-SPLIT = StepKind("split", Split, _check, _nested, _lay)
+def _move(turn: "Turn", here: ir.Table) -> ir.Table:
+    shares = dealing.shares(turn)
+    bounds = turn.warehouse.stage("split_bounds", dealing.bounds(shares))
+    dealt = turn.warehouse.stage("dealt", turn.remembered("dealt", lambda: dealing.dealt(turn, here, bounds)))
+    turn.passed(dealt, dealt.way)
+    return turn.remembered("moved", lambda: turn.go(dealt, dealt.way))
+
+
+SPLIT = StepKind("split", Split, _check, _nested, _lay, move=_move)

@@ -1,14 +1,21 @@
 """`wait`: for so long, until a time of day, until something happens (with a time-out), or until around a date."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import ibis
+import ibis.expr.types as ir
 import msgspec
 
+from onevoice.journeys import clocks
+from onevoice.journeys.keeping import WOKEN, later
 from onevoice.journeys.spans import Name, Weekday, check_happening, clock_time, duration, offset
 from onevoice.journeys.steps.kind import Layout, Step, StepKind
 from onevoice.kernel.errors import InvalidInput
 from onevoice.segments.conditions.values import Where
+
+if TYPE_CHECKING:
+    from onevoice.journeys.turn import Turn
 
 
 class Until(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, rename={"otherwise": "else"}):
@@ -88,4 +95,40 @@ def _conditions(asked: str | Until) -> list[dict[str, Any] | None]:
     return [asked.when] if isinstance(asked, Until) else []
 
 
-WAIT = StepKind("wait", str | Until, _check, _nested, _lay, _conditions)  # type: ignore[arg-type]  # a union is no class
+def _move(turn: "Turn", here: ir.Table) -> ir.Table:
+    if turn.node.part == "held":
+        return _let_go(turn, here)
+    asked = turn.node.asked
+    if isinstance(asked, str):
+        return turn.remembered("moved", lambda: turn.go(here, "held", later(here.due_at, duration(asked, ""))))
+    if asked.is_for_something:
+        timeout = duration(asked.timeout or "", "")
+        return turn.remembered("moved", lambda: turn.go(here, "held", later(here.due_at, timeout)))
+    ends = clocks.with_ends(turn, here, asked)
+    return turn.go(ends, "held", ibis.coalesce(ends.ends, ends.due_at))
+
+
+def _let_go(turn: "Turn", here: ir.Table) -> ir.Table:
+    """On, or by what came: `woken` holds those for whom it happened in time."""
+    if "met" not in turn.node.ways:
+        return turn.remembered("moved", lambda: turn.go(here))
+    gone = turn.warehouse.stage("dealt", turn.remembered("dealt", lambda: _dealt(here)))
+    turn.passed(gone, gone.way)
+    return turn.remembered("moved", lambda: turn.go(gone, gone.way))
+
+
+def _dealt(here: ir.Table) -> ir.Table:
+    known = WOKEN.select("enrolment_id", found=ibis.literal(1))
+    rows = here.left_join(known, "enrolment_id").drop("enrolment_id_right")
+    return rows.mutate(way=ibis.ifelse(rows.found.notnull(), "met", "late")).drop("found")
+
+
+WAIT = StepKind(
+    "wait",
+    str | Until,  # type: ignore[arg-type]  # a union is no class
+    _check,
+    _nested,
+    _lay,
+    _conditions,
+    _move,
+)

@@ -6,6 +6,8 @@ revision = "0012"
 down_revision = "0011"
 
 STATEMENTS = """
+ALTER TABLE journey ADD COLUMN launched_at timestamptz;
+UPDATE journey SET launched_at = saved_at WHERE status IN ('live', 'paused');
 """
 
 

@@ -1,0 +1,137 @@
+"""What sends and cascades share: who is due comes before the contact policy, and who it lets through gets a message."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import ibis
+import ibis.expr.types as ir
+
+from onevoice.delivery.facts import MESSAGES
+from onevoice.journeys import moment
+from onevoice.journeys.facts import DECISIONS
+from onevoice.journeys.keeping import later, uuid_of
+from onevoice.journeys.policy import decide, seen
+from onevoice.journeys.spans import duration
+
+if TYPE_CHECKING:
+    from onevoice.journeys.steps.send import Send
+    from onevoice.journeys.turn import Turn
+
+CANDIDATE = (
+    "enrolment_id",
+    "identifier_id",
+    "customer_id",
+    "entered_at",
+    "due_at",
+    "key",
+    "reached_at",
+    "passes",
+)
+"""What the policy is handed of an enrolment."""
+
+ANSWERS = ("opened_at", "clicked_at")
+"""Columns of a message that say that a person has reacted to it."""
+
+
+def contacted(
+    turn: Turn, here: ir.Table, send: Send, reacted: ir.Table | None = None, name: str = "decided"
+) -> ir.Table:
+    """Decides about those here, writes their messages and decisions; gives the decisions, in a scratch table.
+
+    `reacted` holds the enrolments that need no message any more, each once.
+    """
+    told = _told_already(turn, here, send)
+    if told is not None:
+        reacted = told if reacted is None else ibis.union(reacted, told, distinct=True)
+    document = turn.journey.document
+    candidates = here.select(*CANDIDATE)
+    rows = decide(turn.warehouse, candidates, reacted, send.channel, document.topic, document.policy, turn.now)
+    decided = turn.warehouse.stage(name, rows)
+    turn.add(MESSAGES, turn.remembered(f"messages {name}", lambda: _messages(turn, decided, send)), "message_id")
+    turn.add(DECISIONS, turn.remembered(f"decisions {name}", lambda: _decisions(turn, decided, send)), "decision_id")
+    return decided
+
+
+def moved(turn: Turn, decided: ir.Table, wait: str, name: str = "decided") -> ir.Table:
+    """The enrolments after the decision: a deferral stays, a refusal goes on at once, a message after its wait, a
+    reaction past the step."""
+    return turn.remembered(f"moved {name}", lambda: _moved(turn, decided, wait))
+
+
+def _moved(turn: Turn, decided: ir.Table, wait: str) -> ir.Table:
+    rows = decided.mutate(
+        journey=ibis.literal(turn.journey.name),
+        journey_version=ibis.literal(turn.journey.version, "int64"),
+        arm=ibis.literal("treated"),
+        step=ibis.literal(turn.node.key),
+        state=ibis.literal("active"),
+        until=decided.quiet_until,
+    )
+    past = "beyond" if "beyond" in turn.node.ways else "next"
+    reacted, sent, deferred = rows.reason == "already_reached", rows.outcome == "send", rows.outcome == "defer"
+    way = ibis.cases((reacted, past), (sent, "sent"), else_="next")
+    end = ibis.ifelse(reacted, "reacted", "completed")
+    return turn.go(
+        rows,
+        way,
+        due=ibis.ifelse(sent, later(turn.at, duration(wait, "")), rows.due_at),
+        reason=end,
+        stays=deferred,
+        until=rows.until,
+    )
+
+
+def _told_already(turn: Turn, here: ir.Table, send: Send) -> ir.Table | None:
+    """The enrolments of customers who have reacted to the same content before, whoever sent it."""
+    if not send.content:
+        return None
+    messages = turn.warehouse.table(MESSAGES)
+    same = messages.filter(messages.content_key == send.content, answered(messages))
+    return here.semi_join(same, "customer_id").select("enrolment_id")
+
+
+def answered(messages: ir.Table) -> ir.BooleanValue:
+    """Whether a person has reacted to a message."""
+    return ibis.or_(*(messages[name].notnull() for name in ANSWERS))
+
+
+def message_id(turn: Turn, decided: ir.Table) -> ir.StringValue:
+    """A UUID made of the enrolment and its passing of the node: one message for both, however often it is planned."""
+    return uuid_of(turn.warehouse.digest(decided.enrolment_id + turn.place(decided)))
+
+
+def _messages(turn: Turn, decided: ir.Table, send: Send) -> ir.Table:
+    sent = decided.filter(decided.outcome == "send")
+    known = {
+        "message_id": message_id(turn, sent),
+        "journey": ibis.literal(turn.journey.name),
+        "journey_version": ibis.literal(turn.journey.version, "int64"),
+        "step": ibis.literal(turn.node.key),
+        "channel": ibis.literal(send.channel),
+        "template": ibis.literal(send.template),
+        "topic": ibis.literal(turn.journey.document.topic),
+        "planned_at": moment.at(),
+        "tick": moment.number(),
+        "status": ibis.literal("planned"),
+        "content_key": ibis.literal(send.content),
+    }
+    later = {
+        name: ibis.null(kind)
+        for name, kind in MESSAGES.columns.items()
+        if name not in known and name not in sent.columns
+    }
+    return sent.mutate(**known, **later).select(*MESSAGES.columns)
+
+
+def _decisions(turn: Turn, decided: ir.Table, send: Send) -> ir.Table:
+    unique = decided.enrolment_id + ibis.literal(f"|{turn.node.key}|") + moment.stamp()
+    return decided.mutate(
+        decision_id=turn.warehouse.digest(unique),
+        journey=ibis.literal(turn.journey.name),
+        step=ibis.literal(turn.node.key),
+        channel=ibis.literal(send.channel),
+        decided_at=moment.at(),
+        message_id=ibis.ifelse(decided.outcome == "send", message_id(turn, decided), ibis.null("string")),
+        seen=seen(decided, turn.journey.document.policy),
+    ).select(*DECISIONS.columns)
