@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from onevoice.content import templates
 from onevoice.delivery import queue
 from onevoice.delivery.facts import MESSAGES
+from onevoice.journeys import service
 from onevoice.journeys.variables import OPTIONAL, personalised
 from onevoice.warehouse import Warehouse
 
@@ -41,7 +42,19 @@ def hand_off(warehouse: Warehouse, connection: Connection, now: datetime) -> int
     }
     versioned = planned.left_join(warehouse.stage("template_versions", pa.table(known)), "template")
     rows = personalised(warehouse, versioned.drop("template_right"), asked)
+    rows = _ranked(warehouse, connection, rows)
     return queue.enqueue(connection, _lines(warehouse, rows, now), last)
+
+
+def _ranked(warehouse: Warehouse, connection: Connection, rows: ir.Table) -> ir.Table:
+    """Messages with their journey's priority, and whether they are what the customer has asked for."""
+    found = service.all_journeys(connection)
+    known = {
+        "journey": pa.array([one.name for one in found], pa.string()),
+        "priority": pa.array([one.document.priority for one in found], pa.int64()),
+        "transactional": pa.array([int(one.document.transactional) for one in found], pa.int64()),
+    }
+    return rows.left_join(warehouse.stage("journey_ranks", pa.table(known)), "journey").drop("journey_right")
 
 
 def _lines(warehouse: Warehouse, rows: ir.Table, now: datetime) -> Iterator[bytes]:
@@ -51,7 +64,9 @@ def _lines(warehouse: Warehouse, rows: ir.Table, now: datetime) -> Iterator[byte
         "not_before": ibis.literal(now.isoformat()),
         "expires_at": (rows.planned_at + ibis.interval(seconds=int(EXPIRES_AFTER.total_seconds()))).cast("string")
         + "Z",
-        "transactional": ibis.literal("0"),
+        "transactional": ibis.coalesce(rows.transactional, 0),
+        "priority": ibis.coalesce(rows.priority, 0),
+        "content_key": ibis.coalesce(rows.content_key, ""),
     }
     left_out = {name: ibis.literal(str(value)) for name, value in queue.DEFAULTS.items()}
     values = left_out | {name: rows[name] for name in queue.COLUMNS if name in rows.columns} | values
