@@ -17,6 +17,7 @@ from onevoice import database
 from onevoice.api import (
     consents,
     customers,
+    delivery,
     exports,
     health,
     identity,
@@ -51,6 +52,7 @@ log = logger("api")
 
 
 KEYED = (
+    delivery,
     exports,
     consents,
     customers,

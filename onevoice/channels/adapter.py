@@ -128,10 +128,11 @@ class ChannelAdapter(Protocol):
 
 @dataclass(frozen=True)
 class Doubtful:
-    """A message that may have been sent, as it was to be sent, and when that was tried."""
+    """A message that may have been sent, as it was to be sent, when that was tried, and when it is asked about."""
 
     message: OutboundMessage
     attempted_at: datetime
+    asked_at: datetime
 
 
 @runtime_checkable

@@ -6,8 +6,10 @@ callbacks are matched to messages by a parameter in their URL, which the signatu
 
 import hmac
 from base64 import b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from email.utils import parsedate_to_datetime
 from hashlib import sha1
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -16,7 +18,16 @@ from uuid import UUID
 import httpx
 import smsutil
 
-from onevoice.channels.adapter import Concern, MessageNews, News, OutboundMessage, Outcome, Status, WebhookRequest
+from onevoice.channels.adapter import (
+    Concern,
+    Doubtful,
+    MessageNews,
+    News,
+    OutboundMessage,
+    Outcome,
+    Status,
+    WebhookRequest,
+)
 from onevoice.kernel.errors import InvalidInput, Unauthorized
 from onevoice.kernel.ids import fact_id
 
@@ -26,6 +37,11 @@ DEAD_ADDRESS = frozenset((OPTED_OUT, 21211, 21614, 21635, 30005, 30006))
 
 LATER = frozenset((20429, 21611, 30001))
 """Too many requests, and two ways to say that the sender's queue is full."""
+
+LISTED_AFTER = timedelta(minutes=10)
+"""A message that Twilio does not list after so long never reached it."""
+
+LOOKED_AT = 50  # of the newest messages to a number
 
 _NEWS = {"delivered": News.DELIVERED, "undelivered": News.FAILED, "failed": News.FAILED, "read": News.OPENED}
 """Statuses that tell more than that Twilio has the message; the others are of no interest."""
@@ -78,6 +94,34 @@ class TwilioAdapter:
         except httpx.TransportError as error:
             return Outcome(Status.IN_DOUBT, error_code="connection_cut", error=repr(error))
         return _outcome(response)
+
+    async def reconcile(self, doubtful: Sequence[Doubtful]) -> list[Outcome]:
+        """Looks each message up among those to its number: the same text, not older than the attempt."""
+        return [await self._look_up(one) for one in doubtful]
+
+    async def _look_up(self, doubtful: Doubtful) -> Outcome:
+        assert self._http is not None, "open() comes first"
+        unknown = Outcome(Status.IN_DOUBT, error_code="not_found_yet")
+        query = {"To": doubtful.message.address, "PageSize": str(LOOKED_AT)}
+        try:
+            response = await self._http.get(self._url, params=query)
+        except httpx.TransportError:
+            return unknown
+        if response.status_code != 200:
+            return unknown
+        body = _json(response)
+        # Twilio's clock has whole seconds, and is not ours.
+        since = doubtful.attempted_at - timedelta(seconds=5)
+        listed = [(one, _created_at(one)) for one in body.get("messages", [])]
+        for one, created_at in listed:
+            if one.get("body") == doubtful.message.content["text"] and created_at >= since:
+                if one.get("status") in ("failed", "undelivered", "canceled"):
+                    code = str(one.get("error_code") or one["status"])
+                    return Outcome(Status.FAILED, str(one.get("sid", "")), code, str(one.get("error_message") or ""))
+                return Outcome(Status.ACCEPTED, provider_id=str(one.get("sid", "")))
+        all_seen = not body.get("next_page_uri") or any(created_at < since for _, created_at in listed)
+        late = doubtful.asked_at - doubtful.attempted_at > LISTED_AFTER
+        return Outcome(Status.RETRY) if all_seen and late else unknown
 
     def news(self, request: WebhookRequest) -> list[MessageNews]:
         """Reads a status callback. Raises Unauthorized for a wrong signature, InvalidInput for a strange body."""
@@ -145,6 +189,14 @@ def _outcome(response: httpx.Response) -> Outcome:
     if response.status_code >= 500:
         return Outcome(Status.IN_DOUBT, "", said, why)  # it does not say how far it came
     return Outcome(Status.FAILED, "", said, why, address_is_dead=code in DEAD_ADDRESS)
+
+
+def _created_at(listed: Mapping[str, Any]) -> datetime:
+    """When Twilio made the message; what it says badly is taken for new."""
+    try:
+        return parsedate_to_datetime(str(listed.get("date_created")))
+    except ValueError:
+        return datetime.max.replace(tzinfo=UTC)
 
 
 def _json(response: httpx.Response) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import onevoice
 from onevoice.cli import (
     conditions,
     consent,
+    delivery,
     identity,
     lists,
     matches,
@@ -45,6 +46,7 @@ app = typer.Typer(
 
 app.add_typer(sources.app, name="source")
 app.add_typer(consent.app, name="consent")
+app.add_typer(delivery.app, name="delivery")
 app.add_typer(suppress.app, name="suppress")
 app.add_typer(privacy.app, name="privacy")
 app.add_typer(matches.app, name="match")

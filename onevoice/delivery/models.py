@@ -1,9 +1,10 @@
-"""Database tables of delivery: the queue of messages, the links they carry, the hand-off's watermark."""
+"""Database tables of delivery: the queue of messages and what steers it, the links, the hand-off's watermark."""
 
 from sqlalchemy import (
     BigInteger,
     Column,
     DateTime,
+    Float,
     Identity,
     Index,
     Integer,
@@ -48,6 +49,7 @@ message = Table(
     Column("worker", Text),  # who has it, while sending
     Column("via", Text),  # the provider of the last attempt
     Column("avoid", Text),  # the provider that was at fault in the last attempt; another is tried first
+    Column("reconcile_at", DateTime(timezone=True)),  # in doubt: when the provider is asked next
     Column("attempted_at", DateTime(timezone=True)),  # written before the call
     Column("settled_at", DateTime(timezone=True)),
     Column("provider_id", Text),
@@ -72,6 +74,44 @@ worker = Table(
     metadata,
     Column("name", Text, primary_key=True),
     Column("heartbeat_at", DateTime(timezone=True), nullable=False),
+)
+
+throttle = Table(
+    "throttle",  # a token bucket for each thing whose pace is bounded; see throttles.py
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("tokens", Float(53), nullable=False),
+    Column("filled_at", DateTime(timezone=True), nullable=False),
+    Column("line_until", DateTime(timezone=True), nullable=False),
+)
+
+breaker = Table(
+    "breaker",  # how each provider does; see breakers.py
+    metadata,
+    Column("provider", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("until", DateTime(timezone=True)),
+    Column("pause_seconds", Float(53), nullable=False),
+    Column("well", Integer, nullable=False),
+    Column("ill", Integer, nullable=False),
+    Column("counted_since", DateTime(timezone=True), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("changed_at", DateTime(timezone=True), nullable=False),
+)
+
+hold = Table(
+    "hold",  # what people have paused and cancelled; see holds.py
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("action", Text, nullable=False),  # pause, cancel
+    Column("journey", Text, nullable=False, server_default=text("''")),
+    Column("step", Text, nullable=False, server_default=text("''")),
+    Column("channel", Text, nullable=False, server_default=text("''")),
+    Column("message_id", Uuid),
+    Column("placed_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("placed_by", Text, nullable=False),
+    Column("lifted_at", DateTime(timezone=True)),
+    Index("ix_hold_placed_at", "placed_at", postgresql_where=text("lifted_at IS NULL")),
 )
 
 link = Table(

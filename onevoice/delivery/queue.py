@@ -1,7 +1,8 @@
 """The queue of messages in PostgreSQL: what may be done to it, each in the transaction of the connection handed in.
 
-A message goes queued → sending → accepted | failed | in_doubt, or queued → skipped. `sending` is written, with the
-attempt, before any call to a provider; so what a dead worker leaves there may have been sent, and is in doubt.
+A message goes queued → sending → accepted | failed | in_doubt, or queued → skipped, or queued ⇄ paused. `sending` is
+written, with the attempt, before any call to a provider; so what a dead worker leaves there may have been sent, and is
+in doubt.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,11 +24,15 @@ HANDOFF = "messages"
 
 
 class Leased(NamedTuple):
-    """A message a worker has taken; the attempt is written down."""
+    """A message a worker has taken; the attempt is written down, and by which provider (`via`)."""
 
     id: UUID
     number: int
+    journey: str
+    step: str
     channel: str
+    via: str
+    sender: str
     identifier_id: int
     address: str
     template: str
@@ -39,11 +44,35 @@ class Leased(NamedTuple):
     expires_at: datetime
     attempts: int
     max_attempts: int
+    queued_at: datetime
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which messages of a channel a provider gets: those that ask for it, and the rest where it is the `first`.
+
+    `second` gets those at whose last attempt the first was at fault. `usable` are all that may be asked for.
+    """
+
+    channel: str
+    provider: str
+    first: str
+    second: str
+    usable: tuple[str, ...]
+
+
+def sole(channel: str) -> Choice:
+    """The choice where a channel has one provider."""
+    return Choice(channel, channel, channel, "", (channel,))
 
 
 @dataclass(frozen=True)
 class Settlement:
-    """What became of an attempt, as it is written down. `state` queued: try again, not before `not_before`."""
+    """What became of an attempt, as it is written down.
+
+    `state` queued: try again, not before `not_before`, by another provider than `avoid`. `attempted` False: nothing was
+    tried after all, so it does not count. `hold`: the pause that stops it; queued where that is lifted meanwhile.
+    """
 
     id: UUID
     attempts: int
@@ -53,6 +82,9 @@ class Settlement:
     error: str = ""
     cost: Decimal | None = None
     not_before: datetime | None = None
+    avoid: str = ""
+    attempted: bool = True
+    hold: int | None = None
 
 
 def position(connection: Connection) -> int:
@@ -127,29 +159,65 @@ def _row(message: QueuedMessage) -> tuple[object, ...]:
     return (message.message_id, *values.values(), int(message.transactional))
 
 
-def lease(connection: Connection, worker: str, channels: Sequence[str], limit: int, now: datetime) -> list[Leased]:
-    """Takes up to `limit` messages that are due, and writes their attempt down.
-
-    Transactional ones first, then the higher priority, then who has waited longest.
-
-    Nothing may be sent before the connection's commit.
-    """
-    with driver(connection) as raw, raw.cursor(row_factory=class_row(Leased)) as cursor:
-        return cursor.execute(
+def waiting(connection: Connection, channels: Sequence[str], now: datetime) -> list[str]:
+    """The channels on which something is due, the most urgent first."""
+    with driver(connection) as raw:
+        rows = raw.execute(
             """
-            WITH due AS MATERIALIZED (
-                SELECT id FROM message
-                WHERE state = 'queued' AND channel = ANY(%(channels)s) AND not_before <= %(now)s
-                ORDER BY transactional DESC, priority DESC, not_before LIMIT %(limit)s FOR UPDATE SKIP LOCKED
-            )
-            UPDATE message SET state = 'sending', worker = %(worker)s, attempts = attempts + 1, attempted_at = %(now)s
-            FROM due WHERE message.id = due.id
-            RETURNING message.id, number, channel, identifier_id, address, template, template_version, locale, topic,
-                      variables, transactional, expires_at, attempts, max_attempts
+            SELECT asked.channel FROM unnest(%(channels)s::text[]) AS asked (channel) CROSS JOIN LATERAL (
+                SELECT transactional, priority, not_before FROM message
+                WHERE state = 'queued' AND channel = asked.channel AND not_before <= %(now)s
+                ORDER BY transactional DESC, priority DESC, not_before LIMIT 1
+            ) AS head ORDER BY head.transactional DESC, head.priority DESC, head.not_before
             """,
-            {"channels": list(channels), "now": now, "limit": limit, "worker": worker},
+            {"channels": list(channels), "now": now},
             binary=True,
         ).fetchall()
+    return [row[0] for row in rows]
+
+
+def lease(connection: Connection, worker: str, choice: Choice, limit: int, now: datetime) -> list[Leased]:
+    """Takes up to `limit` messages that are due for a provider, and writes their attempt down.
+
+    Transactional ones first, then the higher priority, then who has waited longest. Nothing may be sent before the
+    connection's commit.
+    """
+    chosen = "" if choice.usable == (choice.provider,) else _CHOSEN
+    with driver(connection) as raw, raw.cursor(row_factory=class_row(Leased)) as cursor:
+        return cursor.execute(
+            f"""
+            WITH due AS MATERIALIZED (
+                SELECT id FROM message
+                WHERE state = 'queued' AND channel = %(channel)s AND not_before <= %(now)s {chosen}
+                ORDER BY transactional DESC, priority DESC, not_before LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+            )
+            UPDATE message SET state = 'sending', worker = %(worker)s, attempts = attempts + 1, attempted_at = %(now)s,
+                via = %(provider)s
+            FROM due WHERE message.id = due.id
+            RETURNING {LEASED}
+            """,  # noqa: S608 - texts of this module
+            {
+                "channel": choice.channel,
+                "provider": choice.provider,
+                "first": choice.first,
+                "second": choice.second,
+                "usable": list(choice.usable),
+                "now": now,
+                "limit": limit,
+                "worker": worker,
+            },
+            binary=True,
+        ).fetchall()
+
+
+_CHOSEN = """
+AND CASE WHEN provider = ANY(%(usable)s) AND provider IS DISTINCT FROM avoid THEN provider
+         WHEN avoid = %(first)s AND %(second)s <> '' THEN %(second)s
+         ELSE %(first)s END = %(provider)s
+"""
+
+LEASED = ", ".join("message.id" if name == "id" else name for name in Leased._fields)
+"""The columns of a Leased, as RETURNING names them."""
 
 
 def settle(connection: Connection, worker: str, settlements: Sequence[Settlement], now: datetime) -> set[UUID]:
@@ -162,16 +230,20 @@ def settle(connection: Connection, worker: str, settlements: Sequence[Settlement
             """
             UPDATE message SET
                 state = settled.state,
-                worker = CASE WHEN settled.state = 'queued' THEN NULL ELSE message.worker END,
-                settled_at = CASE WHEN settled.state = 'queued' THEN NULL ELSE %(now)s::timestamptz END,
+                worker = CASE WHEN settled.state IN ('queued', 'paused') THEN NULL ELSE message.worker END,
+                settled_at = CASE WHEN settled.state IN ('queued', 'paused') THEN NULL ELSE %(now)s::timestamptz END,
+                attempts = message.attempts - settled.unattempted,
                 not_before = coalesce(settled.not_before, message.not_before),
                 provider_id = nullif(settled.provider_id, ''),
-                error_code = nullif(settled.error_code, ''),
-                error = nullif(settled.error, ''),
+                avoid = coalesce(nullif(settled.avoid, ''), CASE settled.unattempted WHEN 1 THEN message.avoid END),
+                error_code = coalesce(nullif(settled.error_code, ''),
+                                      CASE settled.unattempted WHEN 1 THEN message.error_code END),
+                error = coalesce(nullif(settled.error, ''), CASE settled.unattempted WHEN 1 THEN message.error END),
                 cost = settled.cost
             FROM unnest(%(ids)s::uuid[], %(attempts)s::smallint[], %(states)s::text[], %(provider_ids)s::text[],
-                        %(codes)s::text[], %(errors)s::text[], %(costs)s::numeric[], %(not_before)s::timestamptz[])
-                AS settled (id, attempts, state, provider_id, error_code, error, cost, not_before)
+                        %(codes)s::text[], %(errors)s::text[], %(costs)s::numeric[], %(not_before)s::timestamptz[],
+                        %(avoid)s::text[], %(unattempted)s::smallint[])
+                AS settled (id, attempts, state, provider_id, error_code, error, cost, not_before, avoid, unattempted)
             WHERE message.id = settled.id AND message.worker = %(worker)s AND message.attempts = settled.attempts
               AND message.state IN ('sending', 'in_doubt')
             RETURNING message.id
@@ -187,6 +259,8 @@ def settle(connection: Connection, worker: str, settlements: Sequence[Settlement
                 "errors": [row.error for row in settlements],
                 "costs": [row.cost for row in settlements],
                 "not_before": [row.not_before for row in settlements],
+                "avoid": [row.avoid for row in settlements],
+                "unattempted": [int(not row.attempted) for row in settlements],
             },
             binary=True,
         )

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from onevoice.channels.adapter import Outcome, Status
+from onevoice.channels.adapter import Concern, Outcome, Status
 from onevoice.database.inbox import INTERNAL_SOURCE, Entry, Kind
 from onevoice.delivery.queue import Leased, Settlement
 from onevoice.delivery.schemas import MessageEntry
@@ -15,6 +15,8 @@ from onevoice.kernel.ids import fact_id
 
 SHORTEST_PAUSE = timedelta(seconds=30)
 LONGEST_PAUSE = timedelta(hours=1)
+OVER_PAUSE = timedelta(seconds=1)
+"""Before another provider takes over."""
 
 _STATES: Mapping[Status, str] = {
     Status.ACCEPTED: "accepted",
@@ -23,21 +25,23 @@ _STATES: Mapping[Status, str] = {
 }
 
 
-def settlement(message: Leased, outcome: Outcome, cost: Decimal, now: datetime) -> Settlement:
+def settlement(message: Leased, outcome: Outcome, cost: Decimal, now: datetime, spares: int = 0) -> Settlement:
     """How an attempt is written down. What surely was not sent is tried again, later each time, at last given up.
 
-    A transactional message in doubt is tried again too: better twice than never.
+    A transactional message in doubt is tried again too: better twice than never. What the provider was at fault for
+    goes at once to one of the channel's `spares`; that it wants a slower pace or knows the account no more is not
+    counted against the message.
     """
-    again = outcome.status is Status.RETRY or (outcome.status is Status.IN_DOUBT and message.transactional)
-    if again and message.attempts < message.max_attempts:
-        return Settlement(
-            message.id,
-            message.attempts,
-            "queued",
-            error_code=outcome.error_code,
-            error=outcome.error,
-            not_before=now + pause(message.attempts, outcome.retry_after_seconds),
-        )
+    unsent = outcome.status is Status.RETRY
+    if unsent and outcome.concerns in (Concern.PACE, Concern.ACCOUNT):
+        later = timedelta(seconds=outcome.retry_after_seconds) or SHORTEST_PAUSE
+        return _again(message, outcome, now + later, attempted=False)
+    if (unsent or (outcome.status is Status.IN_DOUBT and message.transactional)) and (
+        message.attempts < message.max_attempts
+    ):
+        over = unsent and outcome.concerns is Concern.PROVIDER and message.attempts <= spares
+        wait = OVER_PAUSE if over else pause(message.attempts, outcome.retry_after_seconds)
+        return _again(message, outcome, now + wait)
     accepted = outcome.status is Status.ACCEPTED
     return Settlement(
         message.id,
@@ -47,6 +51,20 @@ def settlement(message: Leased, outcome: Outcome, cost: Decimal, now: datetime) 
         error_code=outcome.error_code,
         error=outcome.error,
         cost=cost if accepted else None,
+    )
+
+
+def _again(message: Leased, outcome: Outcome, at: datetime, *, attempted: bool = True) -> Settlement:
+    at_fault = outcome.status is Status.RETRY and outcome.concerns in (Concern.PROVIDER, Concern.ACCOUNT)
+    return Settlement(
+        message.id,
+        message.attempts,
+        "queued",
+        error_code=outcome.error_code,
+        error=outcome.error,
+        not_before=at,
+        avoid=message.via if at_fault else "",
+        attempted=attempted,
     )
 
 
@@ -66,7 +84,7 @@ def news(settled: Settlement, now: datetime, *, delivered: bool) -> Entry | None
 
     `delivered`: the provider tells no more than that it accepted.
     """
-    if settled.state == "queued":
+    if settled.state in ("queued", "paused"):
         return None
     accepted = settled.state == "accepted"
     return entry(

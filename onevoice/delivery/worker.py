@@ -1,7 +1,8 @@
 """The delivery worker: leases messages, checks once more whether they may go, sends, and settles what became of them.
 
 Never more than `settings.in_flight` messages are attempted and not settled; those are what a kill can put in doubt. Due
-times and expiry follow the settings' clock, heartbeats the database's; so a simulated clock takes no worker for dead.
+times, expiry and throttles follow the settings' clock, heartbeats the database's; so a simulated clock takes no worker
+for dead.
 """
 
 import asyncio
@@ -10,7 +11,9 @@ import os
 import signal
 import socket
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
@@ -24,15 +27,19 @@ from sqlalchemy.exc import OperationalError
 
 from onevoice import database
 from onevoice.channels import providers
-from onevoice.channels.adapter import ChannelAdapter, OutboundMessage, Outcome, Status
+from onevoice.channels.adapter import Bounded, ChannelAdapter, Doubtful, OutboundMessage, Outcome, Reconciles, Status
 from onevoice.customers import consent, suppression
 from onevoice.customers.suppression import DEAD_REASONS, Suppressed, address_hash
 from onevoice.database import inbox
-from onevoice.delivery import queue
+from onevoice.delivery import breakers, doubts, holds, leasing, queue
+from onevoice.delivery.breakers import Tally
 from onevoice.delivery.composing import Composer
+from onevoice.delivery.holds import Holds
+from onevoice.delivery.leasing import Desk
 from onevoice.delivery.links import LinkMaker
 from onevoice.delivery.queue import Leased, Settlement
 from onevoice.delivery.settlement import in_doubt, news, settlement, skipped
+from onevoice.delivery.throttles import Throttles
 from onevoice.kernel.errors import InvalidInput, NotFound
 from onevoice.kernel.log import logger
 from onevoice.kernel.settings import Settings
@@ -42,6 +49,18 @@ POLL_SECONDS = 0.2
 
 GROUP_SECONDS = 0.01
 """How long outcomes are gathered, so that many are settled by one commit."""
+
+WATCH_SECONDS = 0.5
+"""How often a worker looks for what people have paused or cancelled."""
+
+STALE_SECONDS = 1.5
+"""A worker that could not look for so long sends nothing until it can: what is stopped stops within two seconds."""
+
+TALLY_SECONDS = 1.0
+"""How often the providers' good answers are written down; bad ones are at once."""
+
+ASK_SECONDS = 5.0
+"""How often it is looked whether a provider should be asked about messages in doubt."""
 
 RECOVERY_SECONDS = 1.0
 """Pause before the database is tried again."""
@@ -69,14 +88,17 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     """Works until `stop` is set."""
     pool = database.engine(settings)
     try:
+        known = providers.providers(settings.channels)
+        desk = Desk(known, Throttles(settings.throttles))
         async with _opened(settings.channels) as adapters:
-            await Worker(settings, pool, adapters).work(stop)
+            await Worker(settings, pool, adapters, desk).work(stop)
     finally:
         pool.dispose()
 
 
 @contextlib.asynccontextmanager
 async def _opened(channels: Mapping[str, Mapping[str, object]]) -> AsyncIterator[dict[str, ChannelAdapter]]:
+    """The providers' adapters, ready."""
     adapters = providers.built(channels)
     async with contextlib.AsyncExitStack() as stack:
         for made in adapters.values():
@@ -88,24 +110,30 @@ async def _opened(channels: Mapping[str, Mapping[str, object]]) -> AsyncIterator
 class Worker:
     """One worker with a name of its own; a second life of the same process is another worker."""
 
-    def __init__(self, settings: Settings, pool: Engine, adapters: Mapping[str, ChannelAdapter]) -> None:
+    def __init__(self, settings: Settings, pool: Engine, adapters: Mapping[str, ChannelAdapter], desk: Desk) -> None:
         self.name = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
-        self._settings, self._pool, self._adapters = settings, pool, adapters
+        self._settings, self._pool, self._adapters, self._desk = settings, pool, adapters, desk
         self._clock, self._secret = settings.clock(), settings.secret()
         self._composer = Composer(pool, LinkMaker(self._secret, settings.base_url))
         self._storing = asyncio.Lock()
-        self._unsettled: set[UUID] = set()
+        self._gates = {name: _gate(adapter, settings.in_flight) for name, adapter in adapters.items()}
+        self._unsettled: dict[UUID, str] = {}  # the messages this worker has, each with its channel
         self._outcomes: list[tuple[Leased, Settlement, bool]] = []  # the last: the address is dead
         self._settled, self._told = asyncio.Event(), asyncio.Event()
         self._sending: set[asyncio.Task[None]] = set()
         self._heard_at = 0.0
+        self._holds, self._watched, self._watched_at = Holds(), asyncio.Event(), 0.0
+        self._tallies: dict[str, Tally] = {}
+        self._tallied_at = 0.0
 
     async def work(self, stop: asyncio.Event) -> None:
         """Leases and sends until `stop`, then waits for what is in flight."""
         await self._persistently(self._beat)
-        log.info("working", worker=self.name, channels=",".join(self._adapters))
+        await self._watch()
+        log.info("working", worker=self.name, providers=",".join(self._adapters))
         async with asyncio.TaskGroup() as group:
-            background = [group.create_task(self._keep_beating()), group.create_task(self._keep_settling())]
+            acts = (self._keep_beating, self._keep_watching, self._keep_settling, self._keep_asking)
+            background = [group.create_task(act()) for act in acts]
             await self._lease_until(stop)
             while self._unsettled:
                 await self._wait(self._settled)
@@ -116,30 +144,47 @@ class Worker:
     # -- leasing
 
     async def _lease_until(self, stop: asyncio.Event) -> None:
-        most = self._settings.in_flight
-        least = max(1, most // 4)  # smaller leases would cost a commit for a handful of messages
         while not stop.is_set():
-            room = most - len(self._unsettled)
-            if room < least:
+            room, now = self._room(), self._clock.now()
+            if not room:
                 await self._wait(self._settled)
                 continue
-            now = self._clock.now()
             try:
-                taken = await self._in_transaction(partial(self._take, limit=room, now=now))
+                taken = await self._in_transaction(partial(self._take, room=room, now=now))
             except DATABASE_LOST as error:
                 log.error("database lost", error=str(error))
                 await asyncio.sleep(RECOVERY_SECONDS)
-                await self._persistently(lambda connection: queue.give_back(connection, self.name, self._unsettled))
+                known = list(self._unsettled)
+                await self._persistently(partial(queue.give_back, worker=self.name, known=known))
                 continue
             if not taken:
+                # What comes first: a settlement, if it may make room on a channel that has none, or time to look again.
+                event = stop if len(room) == len(self._desk.channels) else self._settled
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), POLL_SECONDS)
+                    await asyncio.wait_for(event.wait(), POLL_SECONDS)
+                self._settled.clear()
                 continue
-            self._unsettled.update(message.id for message in taken)
+            self._unsettled.update((message.id, message.channel) for message in taken)
             await self._start(taken, now)
 
-    def _take(self, connection: Connection, limit: int, now: datetime) -> list[Leased]:
-        return queue.lease(connection, self.name, list(self._adapters), limit, now)
+    def _take(self, connection: Connection, room: Mapping[str, int], now: datetime) -> list[Leased]:
+        open_ones = {channel: most for channel, most in room.items() if not self._holds.closes(channel)}
+        limit = self._settings.in_flight - len(self._unsettled)
+        return leasing.lease(connection, self.name, self._desk, open_ones, limit, now)
+
+    def _room(self) -> dict[str, int]:
+        """How many more messages of each channel may be in flight; too little room for a lease of its own is none.
+
+        One channel whose provider hangs must not take all of it: half is for whoever comes, the other half is kept in
+        equal parts for the channels.
+        """
+        channels, most = self._desk.channels, self._settings.in_flight
+        kept = most // (2 * len(channels)) if channels else 0
+        each, here = most - kept * (len(channels) - 1), Counter(self._unsettled.values())
+        least = max(1, each // 4)  # smaller leases would cost a commit for a handful of messages
+        free = most - len(self._unsettled)
+        left = {channel: min(free, each - here[channel]) for channel in channels}
+        return {channel: count for channel, count in left.items() if count >= least}
 
     async def _start(self, taken: list[Leased], now: datetime) -> None:
         refused = await self._persistently(lambda connection: refusals(connection, taken, self._secret, now))
@@ -155,7 +200,7 @@ class Worker:
     # -- sending
 
     async def _deliver(self, message: Leased) -> None:
-        channel = self._adapters[message.channel]
+        provider = self._adapters[message.via]
         try:
             composed = self._composer.compose(message)
         except (NotFound, InvalidInput) as error:
@@ -167,10 +212,18 @@ class Worker:
             return
         if self._composer.links.fresh:
             await self._store_links()
-        outcome = await self._attempt(channel, composed)
+        async with self._gates[message.via]:
+            await self._know_holds()
+            hold = self._holds.on(message)
+            if hold is not None:
+                self._tell(message, holds.settlement(message, hold))
+                return
+            outcome = await self._attempt(provider, composed)
         now = self._clock.now()
-        cost = channel.price * channel.parts(composed.content)
-        self._tell(message, settlement(message, outcome, cost, now), dead=outcome.address_is_dead)
+        cost = provider.price * provider.parts(composed.content)
+        self._tallies[message.via] = self._tallies.get(message.via, Tally()).with_outcome(outcome)
+        settled = settlement(message, outcome, cost, now, self._desk.spares(message.channel))
+        self._tell(message, settled, dead=outcome.address_is_dead)
 
     def _refuse(self, message: Leased, code: str, error: str) -> None:
         failure = Outcome(Status.FAILED, error_code=code, error=error)
@@ -206,15 +259,39 @@ class Worker:
             self._told.clear()
             outcomes, self._outcomes = self._outcomes, []
             now = self._clock.now()
-            await self._persistently(partial(self._settle, outcomes=outcomes, now=now))
-            self._unsettled.difference_update(message.id for message, _, _ in outcomes)
+            tallies = self._tallies_due()
+            await self._persistently(partial(self._settle, outcomes=outcomes, tallies=tallies, now=now))
+            for message, _, _ in outcomes:
+                self._unsettled.pop(message.id, None)
             self._settled.set()
 
-    def _settle(self, connection: Connection, outcomes: list[tuple[Leased, Settlement, bool]], now: datetime) -> None:
-        own = queue.settle(connection, self.name, [settled for _, settled, _ in outcomes], now)
+    def _tallies_due(self) -> dict[str, Tally]:
+        """What is to be written down of the providers; their good answers wait a while, to cost no write each."""
+        soon = any(tally.ill or tally.rest_seconds for tally in self._tallies.values())
+        if not soon and time.monotonic() - self._tallied_at < TALLY_SECONDS:
+            return {}
+        self._tallied_at = time.monotonic()
+        due, self._tallies = self._tallies, {}
+        return due
+
+    def _settle(
+        self,
+        connection: Connection,
+        outcomes: list[tuple[Leased, Settlement, bool]],
+        tallies: Mapping[str, Tally],
+        now: datetime,
+    ) -> None:
+        settlements = [settled for _, settled, _ in outcomes]
+        paused = [settled.hold for settled in settlements if settled.hold is not None]
+        if paused:
+            still = holds.still(connection, paused)
+            settlements = [
+                row if row.hold is None or row.hold in still else replace(row, state="queued") for row in settlements
+            ]
+        own = queue.settle(connection, self.name, settlements, now)
         told = (
-            news(settled, now, delivered=not self._adapters[message.channel].tells_delivery)
-            for message, settled, _ in outcomes
+            news(settled, now, delivered=not self._adapters[message.via].tells_delivery)
+            for (message, _, _), settled in zip(outcomes, settlements, strict=True)
             if message.id in own
         )
         inbox.append(connection, [entry for entry in told if entry is not None])
@@ -222,6 +299,33 @@ class Worker:
             Suppressed(message.channel, message.address, "bounced", now) for message, _, is_dead in outcomes if is_dead
         ]
         suppression.suppress(connection, self._secret, dead, now)
+        for breaker in breakers.note(connection, tallies, now):
+            log.warning("provider", provider=breaker.provider, state=breaker.state, reason=breaker.reason)
+
+    # -- messages in doubt
+
+    async def _keep_asking(self) -> None:
+        able = {name: adapter for name, adapter in self._adapters.items() if isinstance(adapter, Reconciles)}
+        while able:
+            await asyncio.sleep(ASK_SECONDS)
+            asked = await self._persistently(partial(doubts.to_ask, providers=list(able), now=self._clock.now()))
+            for name, adapter in able.items():
+                mine = [one for one in asked if one.message.via == name]
+                if mine:
+                    await self._ask(adapter, mine)
+
+    async def _ask(self, adapter: Reconciles, asked: list[doubts.Asked]) -> None:
+        """Asks a provider what became of messages, and writes down what it knows."""
+        try:
+            now = self._clock.now()
+            doubtful = [Doubtful(self._composer.compose(one.message), one.attempted_at, now) for one in asked]
+            outcomes = await adapter.reconcile(doubtful)
+        except Exception:  # they stay in doubt, and are asked about again
+            log.exception("reconciling failed", messages=len(asked))
+            return
+        answers = [(one.message, outcome) for one, outcome in zip(asked, outcomes, strict=True)]
+        settled = await self._persistently(partial(doubts.settle, answers=answers, now=self._clock.now()))
+        log.info("reconciled", asked=len(asked), settled=settled)
 
     # -- staying alive
 
@@ -229,6 +333,24 @@ class Worker:
         while True:
             await asyncio.sleep(self._settings.lease_seconds / 4)
             await self._persistently(self._beat)
+
+    async def _keep_watching(self) -> None:
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            await self._watch()
+
+    async def _watch(self) -> None:
+        """Looks for what people have paused or cancelled."""
+        began = time.monotonic()
+        self._holds = Holds(await self._persistently(holds.in_force))
+        self._watched_at = began
+        self._watched.set()
+
+    async def _know_holds(self) -> None:
+        """Waits until it is known what is paused and cancelled as of a moment ago."""
+        while time.monotonic() - self._watched_at > STALE_SECONDS:
+            self._watched.clear()
+            await self._watched.wait()
 
     def _beat(self, connection: Connection) -> None:
         heard_at = time.monotonic()
@@ -261,6 +383,11 @@ class Worker:
     async def _wait(self, event: asyncio.Event) -> None:
         await event.wait()
         event.clear()
+
+
+def _gate(adapter: ChannelAdapter, most: int) -> asyncio.Semaphore:
+    """Lets in as many messages as the adapter can have on the wire; those outside can still be stopped."""
+    return asyncio.Semaphore(adapter.at_once if isinstance(adapter, Bounded) else most)
 
 
 def refusals(connection: Connection, messages: Iterable[Leased], secret: bytes, now: datetime) -> dict[UUID, str]:

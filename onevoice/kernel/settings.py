@@ -1,7 +1,7 @@
 """The one settings object: defaults, then one TOML file, then `ONEVOICE_*` variables; checked at start.
 
 Channels are tables of the TOML file (`[channels.email]`, adapter = "smtp", ...) or JSON in `ONEVOICE_CHANNELS`; the
-rules of identity likewise (`[identity]`, `ONEVOICE_IDENTITY`).
+rules of identity and the throttles of delivery likewise (`[identity]`, `ONEVOICE_IDENTITY`, `[throttles]`).
 """
 
 import os
@@ -17,7 +17,7 @@ import msgspec
 from onevoice.kernel.clock import Clock, SharedClock, SystemClock
 from onevoice.kernel.errors import ConfigurationError
 
-TABLES = ("channels", "identity", "stores")
+TABLES = ("channels", "identity", "stores", "throttles")
 """Settings that are tables of the file, and JSON in the environment."""
 
 
@@ -42,6 +42,7 @@ class Settings:
     lease_seconds: float = 60.0  # a worker unheard of for so long has lost its messages
     stores: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # options of object stores: s3, gs, az
     channels: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    throttles: Mapping[str, Any] = field(default_factory=dict)  # messages a second; see delivery/throttles.py
     identity: Mapping[str, Any] = field(default_factory=dict)  # what overrides customers/identifiers.py
 
     @property

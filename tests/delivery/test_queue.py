@@ -22,7 +22,7 @@ def enqueue(db: Engine, *numbers: int, position: int = 1, **changes: Any) -> int
 def lease(db: Engine, worker: str = "w", limit: int = 10, **changes: Any) -> list[Leased]:
     with db.begin() as connection:
         queue.beat(connection, worker)
-        return queue.lease(connection, worker, ["email"], limit, changes.get("now", NOW))
+        return queue.lease(connection, worker, queue.sole("email"), limit, changes.get("now", NOW))
 
 
 def field(connection: Connection, name: str, number: int) -> Any:
@@ -53,8 +53,8 @@ def test_what_was_queued_is_what_is_leased_with_the_attempt_written_down(db: Eng
 def test_two_workers_never_get_the_same_message(db: Engine) -> None:
     enqueue(db, *range(10))
     with db.begin() as one, db.begin() as other:
-        first = queue.lease(one, "a", ["email"], 6, NOW)
-        second = queue.lease(other, "b", ["email"], 6, NOW)
+        first = queue.lease(one, "a", queue.sole("email"), 6, NOW)
+        second = queue.lease(other, "b", queue.sole("email"), 6, NOW)
     assert len(first) == 6
     assert len(second) == 4
     assert not {message.id for message in first} & {message.id for message in second}

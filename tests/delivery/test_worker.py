@@ -187,7 +187,7 @@ def test_what_a_killed_worker_left_is_reported_by_the_next(settings: Settings, d
     with Doubles() as doubles:
         prepare(db, [queued(1), queued(2)])
         with db.begin() as connection:
-            (lost,) = queue.lease(connection, "killed", ["email"], 1, NOW)
+            (lost,) = queue.lease(connection, "killed", queue.sole("email"), 1, NOW)
         assert send_all(with_doubles(settings, doubles), db) == {"accepted": 1, "in_doubt": 1}
         assert str(lost.id) not in doubles.smtp.received
     assert news(db)[str(lost.id)].news == "in_doubt"

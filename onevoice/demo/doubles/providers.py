@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from email.utils import format_datetime
 from random import Random
 from urllib.parse import parse_qs, urlencode, urlsplit
 from uuid import UUID
@@ -59,6 +60,7 @@ class Taken:
     address: str
     content: dict[str, str]
     provider_id: str
+    taken_at: datetime = datetime.min
 
 
 @dataclass(order=True)
@@ -82,6 +84,7 @@ class Providers:
         self.app = Starlette(
             routes=[
                 Route("/2010-04-01/Accounts/{account}/Messages.json", self._sms, methods=["POST"]),
+                Route("/2010-04-01/Accounts/{account}/Messages.json", self._sms_listed, methods=["GET"]),
                 Route("/messages", self._push, methods=["POST"]),
                 Route("/taken", self._list),
             ]
@@ -107,11 +110,30 @@ class Providers:
                 return JSONResponse({"code": code, "message": message, "status": 400}, 400)
         ours = parse_qs(urlsplit(callback).query).get("message", [""])[0]
         sid = "SM" + fact_id("sms", ours, to, len(self.taken)).hex
-        self._take(Taken(ours, "sms", to, {"text": text}, sid))
+        self._take(Taken(ours, "sms", to, {"text": text}, sid, self.clock.now()))
         if callback:
             self._plan_sms(callback, sid, to)
         parts = len(smsutil.split(text).parts)
         return JSONResponse({"sid": sid, "status": "queued", "to": to, "num_segments": str(parts)}, 201)
+
+    async def _sms_listed(self, request: Request) -> Response:
+        """The newest messages to a number first, as Twilio lists them."""
+        if not _authorised(request):
+            return JSONResponse({"code": 20003, "message": "Authenticate"}, 401)
+        to, most = request.query_params.get("To"), int(request.query_params.get("PageSize", 50))
+        found = [one for one in reversed(self.taken) if one.channel == "sms" and to in (None, one.address)]
+        listed = [
+            {
+                "sid": one.provider_id,
+                "to": one.address,
+                "body": one.content["text"],
+                "status": "sent",
+                "date_created": format_datetime(one.taken_at),
+            }
+            for one in found[:most]
+        ]
+        more = f"{request.url.path}?Page=1" if len(found) > most else None
+        return JSONResponse({"messages": listed, "next_page_uri": more})
 
     async def _push(self, request: Request) -> Response:
         if not hmac.compare_digest(request.headers.get("authorization", ""), f"Bearer {KEY}"):
