@@ -21,6 +21,7 @@ from onevoice.api import (
     exports,
     health,
     identity,
+    imports,
     journeys,
     keys,
     kpis,
@@ -35,6 +36,7 @@ from onevoice.api import (
     webhooks,
 )
 from onevoice.api.access import require_key
+from onevoice.api.carrying import Carrying
 from onevoice.channels import providers
 from onevoice.delivery import consent_routes
 from onevoice.delivery import routes as delivery_routes
@@ -54,6 +56,7 @@ log = logger("api")
 KEYED = (
     delivery,
     exports,
+    imports,
     consents,
     customers,
     segments,
@@ -76,12 +79,15 @@ def application(settings: Settings) -> FastAPI:
     pool = database.engine(settings)
     committer = Committer(settings, clock)
     adapters = providers.built(settings.channels)
+    carrying = Carrying(settings, pool)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         await committer.start()
         keys.first(pool, settings)
+        carrying.start()
         yield
+        await carrying.stop()
         await committer.stop()
         pool.dispose()
 

@@ -1,6 +1,7 @@
 """`onevoice import`: files' rows into the inbox, with progress and a report of the rows that could not be taken."""
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -21,8 +22,8 @@ from onevoice import database
 from onevoice.cli import options
 from onevoice.events import importing, sources
 from onevoice.events.importing import ImportReport
+from onevoice.events.imports import jobs, places, runs
 from onevoice.events.imports import mapping as mappings
-from onevoice.events.imports import places, runs
 from onevoice.events.imports.places import Place
 from onevoice.events.sources import Source
 from onevoice.kernel.errors import InvalidInput
@@ -69,6 +70,13 @@ def run(settings: Settings, wish: Wish, as_json: bool) -> None:
             _print(report)
     if any(report.bad_rows for report in reports):
         raise typer.Exit(1)
+
+
+def carry_out(settings: Settings) -> None:
+    """Carries out the imports asked for over HTTP; what answers customers goes first."""
+    os.nice(5)
+    with database.opened(settings) as pool:
+        jobs.carry_out(pool, settings, settings.clock())
 
 
 def show_runs(settings: Settings, as_json: bool) -> None:

@@ -129,6 +129,14 @@ def imports_command(as_json: AsJson = False, data_dir: DataDir = None) -> None:
     importing.show_runs(_settings(data_dir), as_json)
 
 
+@app.command("import-jobs", hidden=True)
+def import_jobs_command(data_dir: DataDir = None) -> None:
+    """Carries out the imports that were asked for over HTTP, then ends; the api starts it."""
+    from onevoice.cli import importing
+
+    importing.carry_out(_settings(data_dir))
+
+
 @app.command("export", help="Export customers, a segment, events or orders as Parquet or CSV.")
 def export_command(
     what: Annotated[ExportKind, typer.Argument(help="What to export")],

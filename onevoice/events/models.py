@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Identity,
@@ -92,6 +93,32 @@ import_run = Table(
     Column("updated_at", DateTime(timezone=True), nullable=False),
     Column("finished_at", DateTime(timezone=True)),
     Index("ix_import_run_started_at", "started_at"),
+)
+
+import_job = Table(
+    "import_job",  # imports asked for over HTTP, carried out in the background, see imports/jobs.py
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("kind", Text, nullable=False),  # customers, orders, ...
+    Column("source", Text, nullable=False),
+    Column("source_kind", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("mapping", JSONB),  # null: guessed
+    Column("dry_run", Boolean, nullable=False),
+    Column("again", Boolean, nullable=False),
+    Column("person", Text, nullable=False),  # the API key's name
+    Column("state", Text, nullable=False),  # waiting, running, done, failed, cancelled
+    Column("phase", Text, nullable=False, server_default=text("''")),  # fetching, reading, checking, writing
+    Column("progress", BigInteger, nullable=False, server_default=text("0")),  # of `total`: bytes, then rows
+    Column("total", BigInteger, nullable=False, server_default=text("0")),  # 0: not known
+    Column("starts", Integer, nullable=False, server_default=text("0")),  # since it last got further
+    Column("result", JSONB),  # the report, with the first of the bad rows
+    Column("report", Text),  # the file that names all of them
+    Column("error", Text),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+    Column("finished_at", DateTime(timezone=True)),
+    Index("ix_import_job_created_at", "created_at"),
 )
 
 seen_1, seen_2 = (

@@ -1,7 +1,8 @@
 """The one settings object: defaults, then one TOML file, then `ONEVOICE_*` variables; checked at start.
 
 Channels are tables of the TOML file (`[channels.email]`, adapter = "smtp", ...) or JSON in `ONEVOICE_CHANNELS`; the
-rules of identity and the throttles of delivery likewise (`[identity]`, `ONEVOICE_IDENTITY`, `[throttles]`).
+rules of identity and the throttles of delivery likewise (`[identity]`, `ONEVOICE_IDENTITY`, `[throttles]`). A list is a
+list there, and JSON in its variable.
 """
 
 import os
@@ -17,8 +18,8 @@ import msgspec
 from onevoice.kernel.clock import Clock, SharedClock, SystemClock
 from onevoice.kernel.errors import ConfigurationError
 
-TABLES = ("channels", "identity", "stores", "throttles")
-"""Settings that are tables of the file, and JSON in the environment."""
+TABLES = ("channels", "identity", "stores", "throttles", "import_from")
+"""Settings that are tables or lists of the file, and JSON in the environment."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class Settings:
     in_flight: int = 100  # messages a delivery worker has attempted and not yet settled, at most
     lease_seconds: float = 60.0  # a worker unheard of for so long has lost its messages
     stores: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # options of object stores: s3, gs, az
+    import_from: tuple[str, ...] = ()  # what URLs the api may be told to import from begin with; empty: none
+    import_private: bool = False  # whether such a host may have an address of the private network
     channels: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     throttles: Mapping[str, Any] = field(default_factory=dict)  # messages a second; see delivery/throttles.py
     identity: Mapping[str, Any] = field(default_factory=dict)  # what overrides customers/identifiers.py
@@ -116,6 +119,11 @@ def load(environment: Mapping[str, str] | None = None, **overrides: Any) -> Sett
             raise ConfigurationError(f"{name} is {getattr(settings, name)}; use a port from 1 to 65535")
     if settings.in_flight < 1 or settings.lease_seconds <= 0 or settings.engine_interval_seconds <= 0:
         raise ConfigurationError("in_flight, lease_seconds and engine_interval_seconds must be above zero")
+    for start in settings.import_from:
+        if "://" not in start:
+            raise ConfigurationError(
+                f"import_from has {start!r}; use beginnings of URLs, such as s3://BUCKET/ or https://HOST/"
+            )
     if settings.warehouse_memory_mb < 100:
         raise ConfigurationError(f"warehouse_memory_mb is {settings.warehouse_memory_mb}; use 100 or more")
     return replace(settings, data_dir=settings.data_dir.expanduser())
@@ -126,7 +134,7 @@ def as_environment(settings: Settings) -> dict[str, str]:
     return {
         f"ONEVOICE_{f.name.upper()}": msgspec.json.encode(value).decode() if f.name in TABLES else str(value)
         for f in fields(settings)
-        if (value := getattr(settings, f.name)) not in ("", {})
+        if (value := getattr(settings, f.name)) not in ("", {}, ())
     }
 
 

@@ -46,6 +46,7 @@ DATABASE_IMPERSONAL = {
     "erased_identifier": "salted hashes, which keep a repetition from bringing the customer back",
     "handoff": "a watermark",
     "hold": "what people paused and cancelled, by journey, step, channel or a message's id",
+    "import_job": "imports asked for; the bad rows it quotes go with the job when it is deleted",
     "import_run": "imports and how far they have come",
     "inbox": "facts in transit: loaded before an erasure begins, and what is older than it is dropped after",
     "journey": "definitions",

@@ -6,8 +6,9 @@ settings, where `endpoint` and the like also are.
 """
 
 import gzip
+import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path, PurePosixPath
@@ -31,6 +32,9 @@ STORES = ("s3", "gs", "az")
 WEB = ("http", "https")
 PACKED = (".gz", ".zst")
 BLOCK = 1 << 20
+
+Resolve = Callable[[str, int], str]
+"""The address to connect to for a host and port; see `reach`. None: whatever the name means."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ def scheme(url: str) -> str:
     return head.lower() if mark else ""
 
 
-def find(url: str, stores: Mapping[str, Mapping[str, Any]]) -> list[Place]:
+def find(url: str, stores: Mapping[str, Mapping[str, Any]], resolve: Resolve | None = None) -> list[Place]:
     """The files at a place: the one there, or those in a folder of a kind we know, in the order of their names.
 
     Raises InvalidInput, NotFound, Unavailable.
@@ -70,7 +74,7 @@ def find(url: str, stores: Mapping[str, Mapping[str, Any]]) -> list[Place]:
     if kind == "":
         found = _on_disk(Path(url))
     elif kind in WEB:
-        found = [_on_the_web(url)]
+        found = [_on_the_web(url, resolve)]
     elif kind in STORES:
         found = _in_store(url, stores)
     else:
@@ -80,11 +84,19 @@ def find(url: str, stores: Mapping[str, Mapping[str, Any]]) -> list[Place]:
     return found
 
 
-def fetched(place: Place, folder: Path, stores: Mapping[str, Mapping[str, Any]]) -> tuple[Path, str]:
+def fetched(
+    place: Place,
+    folder: Path,
+    stores: Mapping[str, Mapping[str, Any]],
+    resolve: Resolve | None = None,
+    tell: Callable[[int], None] = lambda count: None,
+    keep_free: int = 0,
+) -> tuple[Path, str]:
     """A file on this machine with the place's content, unpacked, and the content's mark.
 
     The place's own file where it is here and not packed; else a new one in `folder`, which is the caller's to remove.
-    Raises Unavailable where less came than was announced, InvalidInput where it cannot be unpacked.
+    `tell` is told how many bytes have come. Raises Unavailable where less came than was announced or the disk would
+    have less than `keep_free` bytes left, InvalidInput where it cannot be unpacked.
     """
     if place.is_local and not place.name.endswith(PACKED):
         return Path(place.url), ""
@@ -95,17 +107,19 @@ def fetched(place: Place, folder: Path, stores: Mapping[str, Mapping[str, Any]])
     target = folder / (place.name.removesuffix(packed) or "file")
     with target.with_name(target.name + packed + ".part").open("w+b") as raw:
         try:
-            for block in _blocks(place, stores):
+            for block in _blocks(place, stores, resolve):
+                _room(folder, keep_free)
                 raw.write(block)
                 digest.update(block)
                 count += len(block)
+                tell(count)
         except (httpx.HTTPError, BaseError) as error:
             raise Unavailable(f"{place.url} broke off after {count:,} bytes: {error}") from error
         if place.size and count != place.size:
             raise Unavailable(f"{place.url}: {count:,} bytes came of {place.size:,}; try again")
         raw.seek(0)
         with target.open("wb") as file:
-            _unpack(raw, packed, file, place.url)
+            _unpack(raw, packed, file, place.url, folder, keep_free)
     Path(raw.name).unlink()
     return target, place.mark or digest.hexdigest()
 
@@ -149,10 +163,24 @@ def _on_disk(path: Path) -> list[Place]:
     return [Place(str(one), one.name, one.stat().st_size) for one in files]
 
 
-def _on_the_web(url: str) -> Place:
+def _aimed(url: str, resolve: Resolve | None) -> dict[str, Any]:
+    """What httpx needs to ask for the URL: at the address that was resolved, by the name that was given."""
+    told = httpx.URL(url)
+    if resolve is None:
+        return {"url": told, "headers": {}}
+    at = resolve(told.host, told.port or (443 if told.scheme == "https" else 80))
+    return {
+        "url": told.copy_with(host=at),
+        "headers": {"host": told.netloc.decode()},
+        "extensions": {"sni_hostname": told.host},
+    }
+
+
+def _on_the_web(url: str, resolve: Resolve | None) -> Place:
     name = PurePosixPath(unquote(urlsplit(url).path)).name or "file"
     try:
-        response = httpx.head(url, timeout=30.0)
+        with httpx.Client(timeout=30.0) as client:
+            response = client.request("HEAD", **_aimed(url, resolve))
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise Unavailable(f"{url} does not answer: {error}") from error
     if response.status_code in (405, 501):  # no HEAD there: size and content are known once it has come
@@ -200,15 +228,18 @@ def _store(url: str, stores: Mapping[str, Mapping[str, Any]]) -> tuple[Any, str]
     return store, parts.path.lstrip("/")
 
 
-def _blocks(place: Place, stores: Mapping[str, Mapping[str, Any]]) -> Iterator[bytes]:
+def _blocks(place: Place, stores: Mapping[str, Mapping[str, Any]], resolve: Resolve | None) -> Iterator[bytes]:
     kind = scheme(place.url)
     if kind == "":
         with Path(place.url).open("rb") as file:
             while block := file.read(BLOCK):
                 yield block
     elif kind in WEB:
-        headers = {"accept-encoding": "identity"} | ({"if-match": place.mark} if place.mark[:1] == '"' else {})
-        with httpx.stream("GET", place.url, headers=headers, timeout=60.0) as response:
+        asked = _aimed(place.url, resolve)
+        asked["headers"] |= {"accept-encoding": "identity"} | (
+            {"if-match": place.mark} if place.mark[:1] == '"' else {}
+        )
+        with httpx.Client(timeout=60.0) as client, client.stream("GET", **asked) as response:
             if response.status_code != 200:
                 raise Unavailable(f"{place.url} answers HTTP {response.status_code}")
             yield from response.iter_raw(BLOCK)
@@ -219,7 +250,12 @@ def _blocks(place: Place, stores: Mapping[str, Mapping[str, Any]]) -> Iterator[b
             yield bytes(block)
 
 
-def _unpack(raw: IO[bytes], packed: str, target: IO[bytes], url: str) -> None:
+def _room(folder: Path, keep_free: int) -> None:
+    if keep_free and shutil.disk_usage(folder).free < keep_free:
+        raise Unavailable(f"The file does not fit: {keep_free:,} bytes of the disk are to stay free (disk_reserve_mb)")
+
+
+def _unpack(raw: IO[bytes], packed: str, target: IO[bytes], url: str, folder: Path, keep_free: int) -> None:
     source: Any = raw
     if packed == ".gz":
         source = gzip.GzipFile(fileobj=raw)
@@ -227,6 +263,7 @@ def _unpack(raw: IO[bytes], packed: str, target: IO[bytes], url: str) -> None:
         source = zstd.ZstdFile(raw)
     try:
         while block := source.read(BLOCK):
+            _room(folder, keep_free)
             target.write(block)
     except (OSError, EOFError, zstd.ZstdError) as error:
         raise InvalidInput(f"{url} cannot be unpacked: {error}") from error
