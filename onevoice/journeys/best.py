@@ -4,8 +4,7 @@ A channel's score is what a message on it is expected to bring, less what it cos
 what an action is worth, minus the price there. So an expensive channel comes first only for those who answer on it.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -28,45 +27,35 @@ EARNED_WITHIN = timedelta(days=3)
 WORTH_UNKNOWN = 1.0
 """What an action is taken to be worth, in the shop's currency, before anybody has ordered after one."""
 
-ANYWHERE = ""
+ELSEWHERE = "else"
 """The country for which a price holds that is named for no country."""
 
+PAID_WITHIN = timedelta(days=90)
+"""What messages cost longer ago says nothing of what they cost now."""
 
-@dataclass(frozen=True)
-class Prices:
-    """What a message costs, by channel and country (ISO 3166); `""` is everywhere else."""
 
-    by_channel: Mapping[str, Mapping[str, float]]
-
-    def rows(self, channels: Sequence[str]) -> pa.Table:
-        """channel, place (in the journey's order), country, price; every channel has a row for `""`."""
-        found = [
-            (channel, place, country, float(price))
-            for place, channel in enumerate(channels)
-            for country, price in {ANYWHERE: 0.0, **self.by_channel.get(channel, {})}.items()
-        ]
-        names = ("channel", "place", "country", "price")
-        kinds = (pa.string(), pa.int64(), pa.string(), pa.float64())
-        return pa.table({name: pa.array([row[i] for row in found], kinds[i]) for i, name in enumerate(names)})
+Prices = dict[str, float | dict[str, float]]
+"""What a message costs, by channel, or by channel and country (ISO 3166; `else` is everywhere else)."""
 
 
 def ranked(
     warehouse: Warehouse,
     customers: ir.Table,
     channels: Sequence[str],
-    prices: Prices,
     now: datetime,
+    prices: Prices | None = None,
     worth: float | None = None,
 ) -> ir.Table:
     """For each of `customers` (customer_id) and channel: rank from 0, the best first, and why.
 
     Columns: customer_id, channel, rank, score, rate, price, worth, own_sent, own_acted, alike, like_rate. Of equal
-    scores the journey's order decides. `worth` of an action is learned (`worth_of_action`) where it is not given.
+    scores the journey's order decides. What is not given is learned: the `prices` from what was paid lately, the
+    `worth` of an action by `worth_of_action`.
     """
     worth = worth_of_action(warehouse, now) if worth is None else worth
-    prices_here = warehouse.stage("channel_prices", prices.rows(channels))
-    everywhere = prices_here.filter(prices_here.country == ANYWHERE).select("channel", "place", usual="price")
-    named = prices_here.filter(prices_here.country != ANYWHERE).select("channel", "country", "price")
+    held = warehouse.stage("channel_prices", _priced(channels, {**_paid(warehouse, now), **(prices or {})}))
+    everywhere = held.filter(held.country == ELSEWHERE).select("channel", "place", usual="price")
+    named = held.filter(held.country != ELSEWHERE).select("channel", "country", "price")
     countries = warehouse.table(PROFILES).select("customer_id", "country")
     likes = alike(warehouse, now).semi_join(customers, "customer_id")
     rows = customers.select("customer_id").distinct().cross_join(everywhere)
@@ -138,6 +127,35 @@ def worth_of_action(warehouse: Warehouse, now: datetime) -> float:
     )
     earned: Any = warehouse.rows(soon.aggregate(revenue=soon.revenue.sum()))[0]["revenue"]
     return float(earned) / clicks if earned and earned > 0 else WORTH_UNKNOWN
+
+
+def _paid(warehouse: Warehouse, now: datetime) -> Prices:
+    """What a message cost on average lately, by channel and country."""
+    messages, profiles = warehouse.table(MESSAGES), warehouse.table(PROFILES)
+    paid = messages.filter(
+        messages.cost.notnull(),
+        messages.planned_at > ibis.timestamp(naive(now - PAID_WITHIN)),
+        messages.planned_at <= ibis.timestamp(naive(now)),
+    ).left_join(profiles.select("customer_id", "country"), "customer_id")
+    totals = paid.group_by("channel", "country").aggregate(n=paid.count(), cost=paid.cost.sum())
+    found: dict[str, dict[str, tuple[int, float]]] = {}
+    for row in warehouse.rows(totals):
+        for country in {row["country"] or ELSEWHERE, ELSEWHERE}:
+            n, cost = found.setdefault(row["channel"], {}).get(country, (0, 0.0))
+            found[row["channel"]][country] = (n + row["n"], cost + float(row["cost"]))
+    return {channel: {where: cost / n for where, (n, cost) in prices.items()} for channel, prices in found.items()}
+
+
+def _priced(channels: Sequence[str], prices: Prices) -> pa.Table:
+    """channel, place (in the journey's order), country, price; every channel has a row for elsewhere."""
+    found = []
+    for place, channel in enumerate(channels):
+        told = prices.get(channel, 0.0)
+        for country, price in {ELSEWHERE: 0.0, **(told if isinstance(told, dict) else {ELSEWHERE: told})}.items():
+            found.append((channel, place, country, float(price)))
+    names = ("channel", "place", "country", "price")
+    kinds = (pa.string(), pa.int64(), pa.string(), pa.float64())
+    return pa.table({name: pa.array([row[i] for row in found], kinds[i]) for i, name in enumerate(names)})
 
 
 def _own(warehouse: Warehouse) -> ir.Table:

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import ibis.expr.types as ir
 import pyarrow as pa
 
 from onevoice.customers.facts import PROFILES
+from onevoice.journeys.best import best_hours
 from onevoice.journeys.spans import WEEKDAYS, clock_time, offset
-from onevoice.kernel.clock import naive
+from onevoice.kernel.clock import naive, time_zone
 from onevoice.segments.conditions.kind import Scope
 from onevoice.segments.conditions.traits import current
 from onevoice.warehouse import Warehouse
@@ -30,10 +30,7 @@ NOBODY_ZONE = "UTC"
 
 def zone_of(name: str | None) -> tzinfo:
     """A zone by its name; one that nobody knows counts as UTC."""
-    try:
-        return ZoneInfo(name or NOBODY_ZONE)
-    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: the name of a folder, or too long for a file
-        return UTC
+    return time_zone(name or NOBODY_ZONE)
 
 
 def instant(day: date, wall: time, zone: tzinfo) -> datetime:
@@ -53,6 +50,8 @@ def next_at(now: datetime, wall: time, zone: tzinfo, days: Collection[str] = ())
 
 def with_ends(turn: Turn, here: ir.Table, asked: Until) -> ir.Table:
     """The enrolments with `ends`: when the wait is over for each; null where there is no date to wait for."""
+    if asked.best_hour:
+        return _until_best_hour(turn, here, asked)
     if asked.date is None:
         return _until_clock(turn, here, asked)
     return _until_date(turn, here, asked)
@@ -73,6 +72,22 @@ def _until_clock(turn: Turn, here: ir.Table, asked: Until) -> ir.Table:
     rows = here.left_join(profiles, "customer_id").drop("customer_id_right")
     rows = rows.mutate(time_zone=rows.time_zone.fill_null(""))
     return rows.join(table, "time_zone").drop("time_zone")
+
+
+def _until_best_hour(turn: Turn, here: ir.Table, asked: Until) -> ir.Table:
+    warehouse = turn.warehouse
+    profiles = warehouse.table(PROFILES).select("customer_id", "time_zone")
+    hours = best_hours(warehouse, here, turn.now).left_join(profiles, "customer_id").drop("customer_id_right")
+    mine = warehouse.stage("best_hours", hours.select("customer_id", "hour", time_zone=hours.time_zone.fill_null("")))
+    pairs = warehouse.rows(mine.select("hour", "time_zone").distinct())
+    ends = [naive(next_at(turn.now, time(pair["hour"]), zone_of(pair["time_zone"]), asked.on)) for pair in pairs]
+    known = {
+        "hour": pa.array([pair["hour"] for pair in pairs], pa.int64()),
+        "time_zone": pa.array([pair["time_zone"] for pair in pairs], pa.string()),
+        "ends": pa.array(ends, pa.timestamp("us")),
+    }
+    when = mine.join(warehouse.stage("wait_ends", pa.table(known)), ["hour", "time_zone"])
+    return here.left_join(when.select("customer_id", "ends"), "customer_id").drop("customer_id_right")
 
 
 def _until_date(turn: Turn, here: ir.Table, asked: Until) -> ir.Table:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from onevoice.journeys.document import Document, Graph, graph, parse
-from onevoice.journeys.steps import Node
+from onevoice.journeys.steps import Node, kind_of
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,11 @@ class Laid:
     def has_jumps(self) -> bool:
         """Whether somebody may come to a step again."""
         return any(node.kind == "jump" for node in self.graph.nodes.values())
+
+    @property
+    def needs_habits(self) -> bool:
+        """Whether a step asks what was learned of each person."""
+        return any(kind_of(node).needs_habits(node.asked) for node in self.graph.nodes.values())
 
     def node(self, key: str) -> Node | None:
         """A node, None where this version has none of the key."""

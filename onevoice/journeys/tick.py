@@ -19,6 +19,7 @@ from onevoice.delivery.facts import MESSAGES
 from onevoice.journeys import moment
 from onevoice.journeys.enrolment import NO_CONTROL, Control, enter
 from onevoice.journeys.facts import EFFECTS, ENROLMENTS
+from onevoice.journeys.habits import learn_daily
 from onevoice.journeys.keeping import LATEST, SHAPE, WOKEN, record
 from onevoice.journeys.laid import Laid, laid
 from onevoice.journeys.leaving import leave_by_edit, leave_by_merge, standing, stop
@@ -63,6 +64,8 @@ def tick(
             for one in journeys
             if one.status not in OVER
         }
+        if any(one.needs_habits for one in versions.values()):
+            learn_daily(warehouse, now)
         newest = {one.name: one for one in sorted(versions.values(), key=lambda one: one.version)}
         ordered = sorted(versions.values(), key=lambda one: (-one.document.priority, one.name, one.version))
         told = news(warehouse, list(newest.values()))

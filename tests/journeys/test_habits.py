@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,15 +12,18 @@ import pytest
 
 from onevoice.delivery.facts import MESSAGES
 from onevoice.journeys.best import Prices, best_hours, ranked, worth_of_action
+from onevoice.journeys.document import parse, written
 from onevoice.journeys.facts import CHANNEL_HABITS, HOUR_HABITS, LIKE_HABITS
 from onevoice.journeys.habits import HALF_LIFE_DAYS, LIKE_STRENGTH, STRONG, WEAK, learn, learn_daily
+from onevoice.journeys.service import SavedJourney
+from onevoice.journeys.tick import tick
 from onevoice.kernel.clock import naive
+from onevoice.kernel.errors import InvalidInput
 from onevoice.warehouse import Warehouse
 from tests.conftest import NOW
 from tests.journeys.builders import add, customer, order
 
-FREE = Prices({})
-PRICES = Prices({"email": {"": 0.001}, "sms": {"": 0.05, "IT": 0.08}, "push": {"": 0.0002}})
+PRICES: Prices = {"email": 0.001, "sms": {"else": 0.05, "IT": 0.08}, "push": 0.0002}
 
 
 def message(number: int, customer_id: int, channel: str, at: datetime, **changes: Any) -> dict[str, Any]:
@@ -53,9 +57,9 @@ def everybody(store: Warehouse) -> ibis.Table:
     return store.table(MESSAGES).select("customer_id").distinct()
 
 
-def choice(store: Warehouse, prices: Prices = FREE, worth: float | None = 1.0) -> dict[int, list[str]]:
+def choice(store: Warehouse, prices: Prices | None = None, worth: float | None = 1.0) -> dict[int, list[str]]:
     """Each customer's channels, the best first."""
-    rows = store.rows(ranked(store, everybody(store), ["email", "push", "sms"], prices, NOW, worth))
+    rows = store.rows(ranked(store, everybody(store), ["email", "push", "sms"], NOW, prices, worth))
     found: dict[int, list[str]] = defaultdict(list)
     for row in sorted(rows, key=lambda row: row["rank"]):
         found[row["customer_id"]].append(row["channel"])
@@ -134,8 +138,24 @@ def test_the_price_is_that_of_the_country(store: Warehouse) -> None:
         "ALTER TABLE profiles UPDATE country = 'IT' WHERE customer_id = 1 SETTINGS mutations_sync = 1"
     )
     add(store, MESSAGES, message(1, 1, "sms", NOW), message(2, 2, "sms", NOW))
-    rows = store.rows(ranked(store, everybody(store), ["sms"], PRICES, NOW))
+    rows = store.rows(ranked(store, everybody(store), ["sms"], NOW, PRICES))
     assert {row["customer_id"]: row["price"] for row in rows} == {1: 0.08, 2: 0.05}
+
+
+def test_the_price_is_what_was_paid_where_nobody_says_it(store: Warehouse) -> None:
+    customer(store, 1, 2, 3)
+    add(
+        store,
+        MESSAGES,
+        message(1, 1, "sms", NOW - timedelta(days=9), cost=Decimal("0.04")),
+        message(2, 2, "sms", NOW - timedelta(days=9), cost=Decimal("0.08")),
+        message(3, 3, "sms", NOW - timedelta(days=99), cost=Decimal(5)),  # too long ago
+        message(4, 3, "email", NOW),
+    )
+    rows = store.rows(ranked(store, everybody(store), ["sms", "email"], NOW))
+    assert {(row["customer_id"], row["channel"]): row["price"] for row in rows} == {
+        (who, channel): pytest.approx(price) for who in (1, 2, 3) for channel, price in (("sms", 0.06), ("email", 0.0))
+    }
 
 
 def test_what_an_action_is_worth_is_what_was_ordered_after_it(store: Warehouse) -> None:
@@ -184,3 +204,75 @@ def test_of_hours_nobody_has_shown_the_first_of_the_day_is_taken(store: Warehous
     learn(store, NOW)
     assert [row["hour"] for row in store.rows(best_hours(store, everybody(store), NOW))] == [8]
     assert store.count(store.table(HOUR_HABITS)) == 1
+
+
+BEST = {
+    "kind": "journey",
+    "name": "best",
+    "entry": {"segment": "dormant"},
+    "topic": "offers",
+    "holdout": 0.0,
+    "steps": [
+        {"id": "hour", "wait": {"best_hour": True}},
+        {
+            "id": "reach",
+            "cascade": {
+                "order": "best",
+                "prices": {"sms": {"IT": 0.07, "else": 0.05}},
+                "channels": [
+                    {"channel": "email", "template": "e", "wait": "1 day"},
+                    {"channel": "sms", "template": "s", "wait": "1 day"},
+                ],
+            },
+        },
+    ],
+}
+
+
+def test_a_journey_waits_for_the_best_hour_and_begins_with_the_best_channel(duck: Warehouse) -> None:
+    customer(duck, 1, 2, zone="Europe/Rome")
+    rows = []
+    for day in range(3, 33):
+        at = datetime(2026, 2, 1, 19, 10, tzinfo=ZoneInfo("Europe/Rome")) - timedelta(days=day)
+        for who, loved in ((1, "sms"), (2, "email")):
+            for place, channel in enumerate(("email", "sms")):
+                did = clicked(at) if channel == loved else {}
+                rows.append(message(day * 10 + place + 1000 * who, who, channel, at, cost=Decimal("0.01"), **did))
+    add(duck, MESSAGES, *rows)
+    saved = [SavedJourney("best", 1, "live", NOW, parse_and_write(BEST))]
+    planned = duck.table(MESSAGES).filter(ibis._.journey == "best").order_by("planned_at", "customer_id")
+
+    def told() -> list[tuple[int, str]]:
+        return [(row["customer_id"], row["channel"]) for row in duck.rows(planned)]
+
+    start = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+    tick(duck, saved, start)
+    tick(duck, saved, start + timedelta(hours=8, minutes=59))
+    assert told() == []  # at 17:59 in UTC it is 18:59 in Rome
+    tick(duck, saved, start + timedelta(hours=9))
+    assert told() == [(1, "sms"), (2, "email")]
+    tick(duck, saved, start + timedelta(hours=33))
+    assert told()[2:] == [(1, "email"), (2, "sms")]
+
+
+def parse_and_write(document: dict[str, Any]) -> dict[str, Any]:
+    return written(parse(document))
+
+
+@pytest.mark.parametrize(
+    ("place", "change"),
+    [
+        ("prices", {"prices": {"fax": 1.0}}),
+        ("channels", {"channels": [{"channel": "sms", "template": "a"}, {"channel": "sms", "template": "b"}]}),
+    ],
+)
+def test_a_cascade_that_cannot_be_ordered_is_refused(place: str, change: dict[str, Any]) -> None:
+    cascade = {**BEST["steps"][1]["cascade"], "prices": {}, **change}  # type: ignore[index]
+    with pytest.raises(InvalidInput, match=place):
+        parse({**BEST, "steps": [{"id": "reach", "cascade": cascade}]})
+
+
+def test_best_hour_stands_alone_but_for_its_weekdays() -> None:
+    parse({**BEST, "steps": [{"id": "w", "wait": {"best_hour": True, "on": ["monday", "friday"]}}, BEST["steps"][1]]})  # type: ignore[index]
+    with pytest.raises(InvalidInput, match="only `on`"):
+        parse({**BEST, "steps": [{"id": "w", "wait": {"best_hour": True, "at": "10:00"}}, BEST["steps"][1]]})  # type: ignore[index]

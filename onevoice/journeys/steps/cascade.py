@@ -11,10 +11,10 @@ from onevoice.catalog.facts import ORDERS
 from onevoice.catalog.orders import made
 from onevoice.delivery.facts import MESSAGES
 from onevoice.events.facts import EVENTS
+from onevoice.journeys.best import Prices, ranked
 from onevoice.journeys.facts import DECISIONS
 from onevoice.journeys.matching import REPLIED, matching
 from onevoice.journeys.spans import Name, duration
-from onevoice.journeys.steps import ordering
 from onevoice.journeys.steps.kind import Layout, Step, StepKind
 from onevoice.journeys.steps.send import Send, rested
 from onevoice.kernel.errors import InvalidInput
@@ -36,13 +36,16 @@ class StopEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
 class Cascade(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Whoever does one of `stop_on` gets no further channel. `opened` is by a person, never by a machine.
 
-    `order`: as listed, or `best`, the channel first that the person answers best for what it costs. `on_failure`: a
-    message that a provider could not deliver gives way to the `next` channel at once, or its `wait` is waited out.
+    `order`: as listed, or `best`, the channel first that the person answers best for what it costs (best.py). What a
+    message costs is what it did cost lately, in the person's country; `prices` says it where that is not known yet, or
+    will change: `{sms: 0.05}`, or by country, `{sms: {IT: 0.07, else: 0.05}}`. `on_failure`: a message that a provider
+    could not deliver gives way to the `next` channel at once, or its `wait` is waited out.
     """
 
     channels: Annotated[list[Send], Meta(min_length=1, max_length=20)]
     stop_on: list[Reaction | StopEvent] = msgspec.field(default_factory=lambda: ["opened", "clicked"])
     order: Literal["listed", "best"] = "listed"
+    prices: Prices = msgspec.field(default_factory=dict)
     on_failure: Literal["next", "wait"] = "next"
 
 
@@ -52,6 +55,8 @@ def _check(asked: Cascade, place: str) -> None:
     for number, stop in enumerate(asked.stop_on):
         if isinstance(stop, StopEvent):
             check_where(stop.where, f"{place}.stop_on[{number}].where")
+    if stray := sorted(set(asked.prices) - {send.channel for send in asked.channels}):
+        raise InvalidInput(f"there is no channel {stray[0]!r} in it - at `{place}.prices`")
     if asked.order == "best" and len({send.channel for send in asked.channels}) < len(asked.channels):
         raise InvalidInput(f"an order by `best` names each channel once - at `{place}.channels`")
 
@@ -85,7 +90,7 @@ def _best(turn: "Turn", here: ir.Table, reacted: ir.Table | None) -> ir.Table:
     from onevoice.journeys.contact import contacted, moved
 
     warehouse, sends = turn.warehouse, turn.node.asked.channels
-    ranks = ordering.ranked(warehouse, here, [send.channel for send in sends], turn.now)
+    ranks = ranked(warehouse, here, [send.channel for send in sends], turn.now, turn.node.asked.prices)
     decisions = warehouse.table(DECISIONS)
     keys = [f"{turn.node.step}/{place}" for place in range(len(sends))]
     tried = decisions.filter(decisions.journey == turn.journey.name, decisions.step.isin(keys))
@@ -142,4 +147,12 @@ def _did(turn: "Turn", since: ir.Table, stop: StopEvent) -> ir.Table:
     return did.filter(did.occurred_at > did.since).select("enrolment_id")
 
 
-CASCADE = StepKind("cascade", Cascade, _check, lay=_lay, move=_move, contacts=True)
+CASCADE = StepKind(
+    "cascade",
+    Cascade,
+    _check,
+    lay=_lay,
+    move=_move,
+    contacts=True,
+    needs_habits=lambda asked: asked.order == "best",
+)

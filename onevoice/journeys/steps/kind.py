@@ -91,6 +91,8 @@ class StepKind(Generic[A]):
     """Moves those on who are due at a node: see turn.py. At first they just go on."""
     contacts: bool = False
     """Whether it may reach the customer."""
+    needs_habits: Callable[[A], bool] = field(default=lambda asked: False)
+    """Whether it asks what was learned of each person (habits.py)."""
 
 
 AnyKind = StepKind[Any]

@@ -19,13 +19,15 @@ if TYPE_CHECKING:
 
 
 class Until(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, rename={"otherwise": "else"}):
-    """Until one of: `at` a time of day by the customer's clock, on the weekdays `on`; an `event` (see Happening); a
-    condition holds (`when`); a `reply`, on any channel or the one named; `date`, a trait that says a day, `offset`.
+    """Until one of: `at` a time of day by the customer's clock, on the weekdays `on`; `best_hour`, that at which each
+    is most often about (habits.py), on the weekdays `on`; an `event` (see Happening); a condition holds (`when`); a
+    `reply`, on any channel or the one named; `date`, a trait that says a day, `offset`.
 
     `then` holds steps for those for whom it happened, `else` for those whose `timeout` came first.
     """
 
     at: str | None = None
+    best_hour: bool = False
     on: list[Weekday] = msgspec.field(default_factory=list)
     event: Name | None = None
     where: Where = msgspec.field(default_factory=dict)
@@ -50,6 +52,10 @@ def _check(asked: str | Until, place: str) -> None:
         return
     if asked.at is not None:
         clock_time(asked.at, f"{place}.at")
+    if asked.best_hour:
+        if asked != Until(best_hour=True, on=asked.on):
+            raise InvalidInput(f"only `on` goes with `best_hour` - at `{place}`")
+        return
     if asked.date is not None or (asked.at is not None and not asked.is_for_something):
         _check_date(asked, place)
         return
@@ -131,4 +137,5 @@ WAIT = StepKind(
     _lay,
     _conditions,
     _move,
+    needs_habits=lambda asked: isinstance(asked, Until) and asked.best_hour,
 )
