@@ -4,17 +4,29 @@
 authors. Either way the address comes out between two MARKs, and the renderer puts a tracked one in its place.
 """
 
-from functools import cache
+import time
+from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
-from liquid import Environment, Markup, escape
+from liquid import Environment, escape
 from liquid.ast import BlockNode, Node
 from liquid.builtin.content import ContentNode, Literal
-from liquid.builtin.expressions import FilteredExpression, Path
+from liquid.builtin.expressions import FilteredExpression, LoopExpression, Path
+from liquid.builtin.expressions.primitive import RangeLiteral
 from liquid.builtin.output import Output, OutputNode
 from liquid.builtin.tags.for_tag import ForLoop, ForNode, ForTag
 from liquid.context import RenderContext
-from liquid.exceptions import BreakLoop, ContinueLoop, LiquidError, LiquidInterrupt, LiquidSyntaxError
+from liquid.exceptions import (
+    BreakLoop,
+    ContinueLoop,
+    LiquidError,
+    LiquidInterrupt,
+    LiquidSyntaxError,
+    ResourceLimitError,
+)
+from liquid.expression import Expression
+from liquid.extra.tags import WithTag
 from liquid.output import NullIO
 from liquid.parser import get_parser
 from liquid.stream import TokenStream
@@ -23,16 +35,54 @@ from liquid.tag import Tag
 from liquid.template import BoundTemplate
 from liquid.token import TOKEN_TAG, Token
 
+from onevoice.content import filters
 from onevoice.content.buffer import MARK, WEB, PieceBuffer
 from onevoice.content.straight import Straight, look, special, straight
 from onevoice.kernel.errors import InvalidInput
 
+MOST_SECONDS = 1.0
+"""What rendering a field may take of a processor; a usual one takes a ten-thousandth of that."""
+
+FEW_ROUNDS = 32
+"""A loop of fewer rounds looks at the clock once."""
+
+MOST_WRITTEN = 500_000
+"""Characters of a template's field as written."""
+
 
 class _Context(RenderContext):
-    """Renders what is captured into pieces, too."""
+    """Renders what is captured into pieces, too, and ends what takes too long."""
+
+    loops_run = 0
+    until = 0.0
+    used = 0.0
 
     def get_buffer(self, buf: object = None) -> Any:
         return PieceBuffer()
+
+    def rounds(self, items: Any, length: int) -> Any:
+        """The items of a loop, counted with those of all loops before it; over many of them the time is watched."""
+        self.loops_run += length
+        if self.loops_run > self.env.loop_iteration_limit:
+            raise ResourceLimitError(f"more than {self.env.loop_iteration_limit:,} rounds of loops", token=None)
+        if not self.until:
+            self.until, self.used = time.perf_counter() + MOST_SECONDS, time.thread_time()
+        elif time.perf_counter() > self.until:
+            self._late()
+        return items if length < FEW_ROUNDS else self._watched(items)
+
+    def _watched(self, items: Any) -> Iterator[Any]:
+        for item in items:
+            if time.perf_counter() > self.until:
+                self._late()
+            yield item
+
+    def _late(self) -> None:
+        """Raises unless it was other programs that took the time."""
+        left = MOST_SECONDS - (time.thread_time() - self.used)
+        if left < 0:
+            raise ResourceLimitError(f"it takes longer than {MOST_SECONDS:g} s", token=None)
+        self.until = time.perf_counter() + left
 
 
 class _Template(BoundTemplate):
@@ -128,8 +178,9 @@ class _For(ForNode):
             name=f"{name}-{self.expression.iterable}", it=items, length=length, parentloop=context.parentloop()
         )
         namespace: dict[str, object] = {name: None, "forloop": loop}
+        rounds = context.rounds(loop if self.counts else items, length)  # type: ignore[attr-defined]  # ours
         with context.loop(namespace, loop):
-            for item in loop if self.counts else items:
+            for item in rounds:
                 namespace[name] = item
                 try:
                     body(context, buffer)
@@ -184,40 +235,87 @@ class _LinkTag(Tag):
         return _Link(token, block)
 
 
-def _track(value: object) -> str:
-    address = str(value).strip()
-    marked = f"{MARK}{address}{MARK}" if address.startswith(WEB) else address
-    return Markup(escape(marked)) if isinstance(value, Markup) else marked
-
-
 class _Liquid(Environment):
     """Bounded: a template must not be able to stop a worker."""
 
     template_class = _Template
     loop_iteration_limit = 10_000
     local_namespace_limit = 200_000  # bytes of `assign` and `capture`
-    context_depth_limit = 10
+    context_depth_limit = 20
     block_nesting_limit = 20
 
     def setup_tags_and_filters(self, *, extra: bool = False) -> None:
         super().setup_tags_and_filters(extra=extra)
-        for unavailable in ("include", "render"):  # there are no other templates to include
+        # What other templates hold is put in when a template is compiled (see blocks.py); tables are laid out by hand.
+        for unavailable in ("include", "render", "tablerow"):
             self.tags.pop(unavailable, None)
-        for tag in (_ContentTag, _OutputTag, _ForTag, _LinkTag):
+        self.filters.pop("safe", None)  # nothing that is told of a customer may become HTML
+        self.filters.update(filters.bounded(self.filters))
+        for tag in (_ContentTag, _OutputTag, _ForTag, _LinkTag, WithTag):
             self.add_tag(tag)
-        self.add_filter("track", _track)
 
 
-@cache
-def _environment(html: bool) -> Environment:
-    return _Liquid(autoescape=html)
+@lru_cache(maxsize=256)
+def _environment(html: bool, locale: str, plain: bool) -> Environment:
+    made = _Liquid(autoescape=html)
+    made.filters.update(filters.of_locale(locale, plain=plain))
+    return made
 
 
-def parse(source: str, *, html: bool) -> BoundTemplate:
-    """The template, parsed; with `html`, what it puts out is escaped. Raises InvalidInput that says what is wrong."""
-    if MARK in source:
-        raise InvalidInput("The template holds the control character U+0001; take it out")
+def parse(source: str, *, html: bool, locale: str = "en", plain: bool = False) -> BoundTemplate:
+    """The template, parsed; with `html`, what it puts out is escaped. Raises InvalidInput that says what is wrong.
+
+    Filters write as `locale` does; `plain`: in letters that leave an SMS a cheap one, where there is a choice.
+    """
+    if MARK in source or "\0" in source:
+        raise InvalidInput("The template holds the control character U+0001 or U+0000; take it out")
+    if len(source) > MOST_WRITTEN:
+        raise InvalidInput(f"The template has {len(source):,} characters; {MOST_WRITTEN:,} are the most")
     try:
-        return _environment(html).from_string(source)
+        template = _environment(html, locale, plain).from_string(source)
+        _check(template, source)
     except LiquidError as error:
-        raise InvalidInput(f"Liquid: {error}") from error
+        raise InvalidInput(f"Liquid{_where(error)}: {error.message}") from error
+    except RecursionError as error:
+        raise InvalidInput("Liquid: an expression holds too many others within one another") from error
+    return template
+
+
+def line_of(source: str, index: int) -> int:
+    """The line, from 1, of a place in a text."""
+    return source.count("\n", 0, index) + 1
+
+
+def _where(error: LiquidError) -> str:
+    if error.token is None or not 0 <= error.token.start_index <= len(error.token.source):
+        return ""
+    return f" in line {line_of(error.token.source, error.token.start_index)}"
+
+
+def _check(template: BoundTemplate, source: str) -> None:
+    """Refuses filters that there are not, and ranges anywhere but in `for`, which counts them."""
+    for node in nodes(template.nodes):
+        for expression in node.expressions():
+            for one in _within(expression):
+                if isinstance(one, RangeLiteral):
+                    raise LiquidSyntaxError("a range such as (1..3) may stand in `for` only", token=one.token)
+    for name, places in template.analyze(include_partials=False).filters.items():
+        if name not in template.env.filters:
+            raise InvalidInput(f"Liquid in line {line_of(source, places[0].index)}: unknown filter {name}")
+
+
+def nodes(found: list[Node]) -> Iterator[Node]:
+    """All nodes of a template, each before those within it."""
+    for node in found:
+        yield node
+        yield from nodes(list(node.children(None)))  # type: ignore[arg-type]  # only tags that load others ask for it
+
+
+def _within(expression: Expression) -> Iterator[Expression]:
+    yield expression
+    in_loop = isinstance(expression, LoopExpression)
+    for child in expression.children():
+        if in_loop and isinstance(child, RangeLiteral):
+            yield from (one for bound in child.children() for one in _within(bound))
+        else:
+            yield from _within(child)
