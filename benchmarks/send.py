@@ -157,7 +157,7 @@ def _bytes_each(settings: Settings) -> float:
     """The size of a message as it goes over the wire, the mean of a few."""
     pool = database.engine(settings)
     with pool.connect() as connection:
-        template = templates.find(connection, "benchmark", 1, "it")
+        template = templates.find(connection, "benchmark", 1, "it", "email")
     pool.dispose()
     links = LinkMaker(settings.secret(), settings.base_url)
     adapter = SmtpAdapter(**{k: v for k, v in settings.channels["email"].items() if k != "adapter"})

@@ -22,8 +22,8 @@ from onevoice.kernel.settings import Settings
 from onevoice.privacy import retention
 from onevoice.segments import service as segments
 
-ORDER = ("tracking_plan", "retention", "consent_policy", "topic", "segment", "template", "journey")
-"""A journey may name a segment and a template of the same folder, so those go first."""
+ORDER = ("tracking_plan", "retention", "consent_policy", "topic", "segment", "brand", "block", "template", "journey")
+"""A journey may name a segment and a template of the same folder, a template a brand and blocks; so those go first."""
 
 
 def run(settings: Settings, folder: Path, as_json: bool) -> None:
@@ -63,6 +63,8 @@ def apply(connection: Connection, folder: Path, clock: Clock) -> list[dict[str, 
                 version, changed = policies.save(connection, document, now)
             elif document["kind"] == "topic":
                 version, changed = topics.save(connection, document, now)
+            elif document["kind"] in ("brand", "block"):
+                version, changed = templates.save_part(connection, document, now)
             elif document["kind"] == "template":
                 version, changed = templates.save(connection, document, now, file.parent)
             else:

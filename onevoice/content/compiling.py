@@ -1,17 +1,23 @@
-"""From a template as written to one ready for Liquid: MJML to HTML, styles inlined, text part derived, links marked.
+"""From a template as written to one ready for Liquid: blocks put in, MJML to HTML, styles inlined, links marked.
 
 Liquid is taken out before the HTML tools see the document and put back after them, so that no tool can break it.
 """
 
 import re
 from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal
 
 import css_inline
 import msgspec
 from mjml import mjml2html
+from msgspec import Meta
 
+from onevoice.content import structure
+from onevoice.content.blocks import Blocks, blank, expanded
+from onevoice.content.brand import branded
 from onevoice.content.language import parse
 from onevoice.content.plain import plain_text
+from onevoice.content.standard_blocks import find
 from onevoice.kernel.errors import InvalidInput
 
 UNSUBSCRIBE = "unsubscribe_url"
@@ -32,6 +38,9 @@ UNTRACKED = (UNSUBSCRIBE, PREFERENCES, CONFIRM)
 HTML_FIELDS = frozenset(("html",))
 """The fields in which what Liquid puts out is escaped."""
 
+MJML_FIELDS = frozenset(("mjml", "preheader"))
+"""The fields as written that end up in those."""
+
 
 class EmailSource(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """An e-mail in one locale, as written. Without `text` the text part is derived from the HTML."""
@@ -51,52 +60,111 @@ class PushSource(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True)
 
 
 class SmsSource(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """An SMS in one locale, as written. It must say how to opt out."""
+    """An SMS in one locale, as written. It must say how to opt out, unless the template is transactional."""
 
     text: str
 
 
-Source = EmailSource | PushSource | SmsSource
+class WhatsAppSource(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """A WhatsApp message in one locale, as its approved template says it; `template` is the name it has at Meta."""
 
-SOURCES: Mapping[str, type[Source]] = {"email": EmailSource, "push": PushSource, "sms": SmsSource}
+    body: str
+    template: Annotated[str, Meta(pattern=r"^[a-z0-9_]{0,512}$")] = ""
+    category: Literal["marketing", "utility", "authentication", "service"] = "marketing"
+    header: str = ""
+    footer: str = ""
+    button: str = ""
+    link: str = ""  # where the button leads
+
+
+class CallSource(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """What an agent sees who calls a customer: the reason in a line, and what to say."""
+
+    title: str
+    script: str
+
+
+Source = EmailSource | PushSource | SmsSource | WhatsAppSource | CallSource
+
+SOURCES: Mapping[str, type[Source]] = {
+    "email": EmailSource,
+    "push": PushSource,
+    "sms": SmsSource,
+    "whatsapp": WhatsAppSource,
+    "call": CallSource,
+}
 """What a template of each channel consists of."""
 
 
-def compiled(source: Source) -> dict[str, str]:
+def compiled(
+    source: Source,
+    locale: str = "en",
+    brand: Mapping[str, Any] | None = None,
+    blocks: Blocks = find,
+    *,
+    transactional: bool = False,
+) -> dict[str, str]:
     """The fields of the channel's content as Liquid. Raises InvalidInput saying what is wrong and where."""
+    plain = isinstance(source, SmsSource)
+    whole = {}
+    for name, written in msgspec.to_builtins(source).items():
+        is_html = name in MJML_FIELDS
+        try:
+            # Before the blocks are put in, so that errors show the author's own lines.
+            parse(blank(written), html=is_html, locale=locale, plain=plain)
+            whole[name] = expanded(written, locale, blocks, "mjml" if name == "mjml" else "text")
+        except InvalidInput as error:
+            raise InvalidInput(f"{name}: {error.message}") from error
+    source = msgspec.convert(whole, type(source))
     if isinstance(source, EmailSource):
-        fields = _email(source)
+        fields = _email(source, locale, brand or {})
     elif isinstance(source, PushSource):
         fields = {"title": source.title, "body": source.body, "link": _whole_link(source.link)}
+    elif isinstance(source, WhatsAppSource):
+        fields = _whatsapp(source)
+    elif isinstance(source, CallSource):
+        fields = {"title": source.title, "script": source.script}
     else:
-        if UNSUBSCRIBE not in source.text and not re.search(r"\bSTOP\b", source.text):
+        if not transactional and not says_how_to_opt_out(source.text):
             raise InvalidInput(
                 "text: an SMS must say how to opt out; add {{ unsubscribe_url }}, or the word STOP and read the replies"
             )
         fields = {"text": _mark_addresses(source.text)}
     for name, text in fields.items():
         try:
-            parse(text, html=name in HTML_FIELDS)
+            parse(text, html=name in HTML_FIELDS, locale=locale, plain=plain)
         except InvalidInput as error:
             raise InvalidInput(f"{name}: {error.message}") from error
     return fields
 
 
+def says_how_to_opt_out(text: str) -> bool:
+    """Whether an SMS has a link, or the word that carriers answer to."""
+    return UNSUBSCRIBE in text or re.search(r"\bSTOP\b", text) is not None
+
+
 # -- e-mail
 
 
-def _email(source: EmailSource) -> dict[str, str]:
-    parse(source.mjml, html=True)  # so that errors show the author's own lines
+def _email(source: EmailSource, locale: str, brand: Mapping[str, Any]) -> dict[str, str]:
+    try:
+        structure.check(source.mjml)
+    except InvalidInput as error:
+        raise InvalidInput(f"mjml: {error.message}") from error
+    mjml, is_mirrored = structure.in_language(branded(source.mjml, brand), locale)
     liquid = _Liquid()
     try:
-        html = mjml2html(liquid.take_out(source.mjml), fonts={})  # no font is fetched from third parties
+        html = mjml2html(liquid.take_out(mjml), fonts={})  # no font is fetched from third parties
     except ValueError as error:
         raise InvalidInput(f"mjml: {error}") from error
+    html = html.replace(' lang="und"', f' lang="{locale}"')
     inliner = css_inline.CSSInliner(keep_style_tags=True, keep_at_rules=True, load_remote_stylesheets=False)
     html = inliner.inline(html)
     liquid.check_all_in(html)
     if unknown := re.search(r"<(mj-[\w-]+)", html):
         raise InvalidInput(f"mjml: there is no element {unknown[1]}, or not in that place")
+    if is_mirrored:
+        html = structure.mirrored(html)
     text = source.text or _TAG_LINE.sub(r"\1", liquid.put_back(plain_text(html, liquid.PLACE)))
     if source.preheader:
         html = _after_body(html, _PREHEADER.format(liquid.take_out(source.preheader)))
@@ -164,7 +232,20 @@ class _Liquid:
                 raise InvalidInput(f"mjml: {written} stands where MJML keeps no text; put it into mj-text or mj-raw")
 
 
-# -- push and SMS
+# -- push, SMS, WhatsApp
+
+
+def _whatsapp(source: WhatsAppSource) -> dict[str, str]:
+    """What the adapter needs beside the words travels with them; none of it is Liquid."""
+    words = {name: getattr(source, name) for name in ("header", "body", "footer", "button")}
+    return {
+        **words,
+        "body": _mark_addresses(source.body),
+        "link": _whole_link(source.link),
+        "template": source.template,
+        "category": source.category,
+    }
+
 
 _ADDRESS = re.compile(r"https?://(?:\{\{.*?\}\}|[^\s<>\"'(){}])+")
 

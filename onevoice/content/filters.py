@@ -163,9 +163,7 @@ class _Date:
     def __init__(self, locale: Locale) -> None:
         self.locale = locale
 
-    def __call__(
-        self, value: object, style: object = "medium", *, zone: object = "", context: RenderContext
-    ) -> object:
+    def __call__(self, value: object, style: object = "medium", *, zone: object = "", context: RenderContext) -> object:
         at = _instant(value, context)
         if at is None:
             return value
@@ -294,7 +292,7 @@ def _track(value: object) -> str:
 
 
 def bounded(filters: Mapping[str, Filter]) -> dict[str, Filter]:
-    """The language's own filters, none making more than MOST_CHARACTERS; where one could at a blow, it is asked first."""
+    """The language's own filters, none making more than MOST_CHARACTERS; one that could at a blow is asked before."""
     replace, join, rounded, times = (filters[name] for name in ("replace", "join", "round", "times"))
 
     def checked_replace(value: object, old: object, new: object = "") -> Any:
@@ -316,10 +314,15 @@ def bounded(filters: Mapping[str, Filter]) -> dict[str, Filter]:
                 raise FilterArgumentError("times: the number is too large", token=None)
         return times(value, other)
 
-    own = {"replace": checked_replace, "join": checked_join, "round": checked_round, "times": checked_times}
+    own: dict[str, Filter] = {
+        "replace": checked_replace,
+        "join": checked_join,
+        "round": checked_round,
+        "times": checked_times,
+    }
     made = {}
     for name, filter in filters.items():
-        made[name] = wrapped = _small(own.get(name, filter))
+        wrapped = made[name] = _small(own.get(name, filter))
         for mark in ("with_context", "with_environment"):
             if getattr(filter, mark, False):
                 setattr(wrapped, mark, True)

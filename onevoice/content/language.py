@@ -43,6 +43,9 @@ from onevoice.kernel.errors import InvalidInput
 MOST_SECONDS = 1.0
 """What rendering a field may take of a processor; a usual one takes a ten-thousandth of that."""
 
+MOST_ROUNDS = 10_000
+"""Of all loops of a field together."""
+
 FEW_ROUNDS = 32
 """A loop of fewer rounds looks at the clock once."""
 
@@ -63,8 +66,8 @@ class _Context(RenderContext):
     def rounds(self, items: Any, length: int) -> Any:
         """The items of a loop, counted with those of all loops before it; over many of them the time is watched."""
         self.loops_run += length
-        if self.loops_run > self.env.loop_iteration_limit:
-            raise ResourceLimitError(f"more than {self.env.loop_iteration_limit:,} rounds of loops", token=None)
+        if self.loops_run > MOST_ROUNDS:
+            raise ResourceLimitError(f"more than {MOST_ROUNDS:,} rounds of loops", token=None)
         if not self.until:
             self.until, self.used = time.perf_counter() + MOST_SECONDS, time.thread_time()
         elif time.perf_counter() > self.until:
@@ -239,7 +242,7 @@ class _Liquid(Environment):
     """Bounded: a template must not be able to stop a worker."""
 
     template_class = _Template
-    loop_iteration_limit = 10_000
+    loop_iteration_limit = MOST_ROUNDS
     local_namespace_limit = 200_000  # bytes of `assign` and `capture`
     context_depth_limit = 20
     block_nesting_limit = 20

@@ -1,11 +1,12 @@
 """From a compiled template and one customer's variables to a channel's content. The hot path of delivery."""
 
 import html
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from liquid.exceptions import LiquidError
+from liquid.exceptions import LiquidError, ResourceLimitError
 from liquid.template import BoundTemplate
 
 from onevoice.channels.pieces import Pieces
@@ -13,6 +14,11 @@ from onevoice.content.buffer import MARK, PieceBuffer
 from onevoice.content.compiling import HTML_FIELDS, OPEN_PIXEL, PREFERENCES, UNSUBSCRIBE
 from onevoice.content.language import parse
 from onevoice.kernel.errors import InvalidInput
+
+FAULTS = (ArithmeticError, LookupError, RecursionError, TypeError, ValueError, AttributeError)
+"""What an odd value can make Python say in the middle of a filter."""
+
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 MOST_CHARACTERS = 1_000_000
 """A field longer than this is a template gone wild."""
@@ -52,27 +58,46 @@ class Template:
     locale: str
     fields: Mapping[str, BoundTemplate]
     marks: bool  # whether addresses may stand between MARKs: the `track` filter, or links within `capture`
+    brand: Mapping[str, Any] = field(default_factory=dict)
 
 
-def prepared(name: str, version: int, channel: str, locale: str, compiled: Mapping[str, str]) -> Template:
+ONE_LINE = ("subject", "title", "header", "button")
+"""Fields of one line: what a customer's data could break them with is taken out."""
+
+
+def prepared(
+    name: str,
+    version: int,
+    channel: str,
+    locale: str,
+    compiled: Mapping[str, str],
+    brand: Mapping[str, Any] | None = None,
+) -> Template:
     """Parses a compiled template; keep the result, this takes milliseconds."""
-    fields = {field: parse(text, html=field in HTML_FIELDS) for field, text in compiled.items()}
+    plain = channel == "sms"
+    fields = {
+        field: parse(text, html=field in HTML_FIELDS, locale=locale, plain=plain) for field, text in compiled.items()
+    }
     marks = any("track" in text or "capture" in text for text in compiled.values())
-    return Template(name, version, channel, locale, fields, marks)
+    return Template(name, version, channel, locale, fields, marks, brand or {})
 
 
 def render(template: Template, variables: Mapping[str, Any], links: Links) -> dict[str, str]:
     """The content for one customer, with tracked links. Raises InvalidInput where the template cannot be rendered."""
     known = {**variables, UNSUBSCRIBE: links.unsubscribe_url, OPEN_PIXEL: links.open_pixel_url}
     known[PREFERENCES] = links.preferences_url
+    if template.brand:
+        known["brand"] = template.brand
     buffers: dict[str, PieceBuffer] = {}
     marked: list[tuple[PieceBuffer, int, str]] = []  # where the address of a link stands, and the address
-    for name, field in template.fields.items():
+    for name, parsed in template.fields.items():
         buffer = PieceBuffer()
         try:
-            field.render_with_context(field.context_class(field, globals=known), buffer)  # type: ignore[arg-type]  # all of a TextIO that is used
+            parsed.render_with_context(parsed.context_class(parsed, globals=known), buffer)  # type: ignore[arg-type]  # all of a TextIO that is used
         except LiquidError as error:
             raise InvalidInput(f"{template.name} ({template.locale}), {name}: {error}") from error
+        except FAULTS as error:
+            raise InvalidInput(f"{template.name} ({template.locale}), {name}: {error!r}") from error
         if template.marks:
             buffer = _apart(buffer)
         buffers[name] = buffer
@@ -82,11 +107,23 @@ def render(template: Template, variables: Mapping[str, Any], links: Links) -> di
     tracked = dict(zip(addresses, links.tracked(addresses), strict=True))
     for buffer, place, address in marked:
         buffer[place] = tracked[address]
-    content = {name: Pieces(buffer) for name, buffer in buffers.items()}
-    for name, text in content.items():
-        if len(text) > MOST_CHARACTERS:
+    for name, buffer in buffers.items():
+        if sum(map(len, buffer)) > MOST_CHARACTERS:
             raise InvalidInput(f"{template.name} ({template.locale}), {name}: over {MOST_CHARACTERS:,} characters")
-    return dict(content)
+    content: dict[str, str] = {name: Pieces(buffer) for name, buffer in buffers.items()}
+    for name in ONE_LINE:
+        if name in content and _UNPRINTABLE.search(content[name]):
+            content[name] = _UNPRINTABLE.sub(" ", content[name]).strip()
+    return content
+
+
+def endures(template: Template, variables: Mapping[str, Any]) -> None:
+    """Raises InvalidInput where rendering goes beyond its limits; what else may go wrong depends on the customer."""
+    try:
+        render(template, variables, UntrackedLinks())
+    except InvalidInput as error:
+        if isinstance(error.__cause__, ResourceLimitError):
+            raise InvalidInput(f"it would never end: {error.__cause__.message}") from error
 
 
 def _apart(buffer: PieceBuffer) -> PieceBuffer:

@@ -22,7 +22,7 @@ class Composer:
     def __init__(self, database: Engine, links: LinkMaker) -> None:
         self.links = links
         self._database = database
-        self._templates: dict[tuple[str, int, str], Template] = {}
+        self._templates: dict[tuple[str, int, str, str], Template] = {}
 
     def compose(self, message: Leased) -> OutboundMessage:
         """The message, rendered. Raises NotFound for a missing template, InvalidInput for one that cannot be rendered.
@@ -38,7 +38,7 @@ class Composer:
         return OutboundMessage(str(message.id), message.channel, message.address, content, links.unsubscribe_url)
 
     def _template(self, message: Leased) -> Template:
-        key = (message.template, message.template_version, message.locale)
+        key = (message.template, message.template_version, message.locale, message.channel)
         found = self._templates.get(key)
         if found is None:
             if len(self._templates) >= MOST_TEMPLATES:

@@ -29,9 +29,10 @@ def saved(db: Engine, document: dict[str, Any], directory: Path = HERE) -> tuple
         return templates.save(connection, document, NOW, directory)
 
 
-def found(db: Engine, version: int = 1, locale: str = "en") -> Template:
+def found(db: Engine, version: int = 1, locale: str = "en", channel: str = "") -> Template:
     with db.connect() as connection:
-        return templates.find(connection, "t", version, locale)
+        whole = templates.get(connection, "t", version)
+    return whole.prepared(channel or whole.variants[0].channel, locale)
 
 
 def content(db: Engine, locale: str = "en", version: int = 1, **variables: Any) -> dict[str, str]:
@@ -56,6 +57,8 @@ def test_the_locale_falls_back_to_its_language_then_english_then_what_there_is(d
     assert found(db, 2, "ar").locale == "ro"
     with pytest.raises(NotFound):
         found(db, 9)
+    with pytest.raises(NotFound, match="email"):
+        found(db, 2, "ro", "email")
 
 
 @pytest.mark.parametrize(
@@ -166,13 +169,3 @@ def test_a_value_can_be_a_link_only_where_the_template_says_so(db: Engine) -> No
     saved(db, sms(en="{{ name }} STOP"))
     assert render(found(db), {"name": "https://evil.example"}, links)["text"] == "https://evil.example STOP"
     assert links.asked == []
-
-
-def test_doubtful_templates_are_told() -> None:
-    assert templates.check(sms(en="Hi {{ customer.first_name }} STOP"), HERE) == []
-    (unknown,) = templates.check(sms(en="{{ custommer.first_name }} STOP"), HERE)
-    assert "custommer" in unknown
-    (long,) = templates.check(sms(ro="ș" * 80 + " STOP"), HERE)
-    assert "2 SMS (UCS-2" in long
-    (no_way_out,) = templates.check(email(mjml=MJML.replace("{{ unsubscribe_url }}", "https://shop.example")), HERE)
-    assert "unsubscribe" in no_way_out

@@ -10,9 +10,9 @@ import pytest
 import smsutil
 import yaml
 
-from onevoice.content import templates
-from onevoice.content.compiling import compiled
-from onevoice.content.rendering import Template, prepared, render
+from onevoice.content import checks, templates
+from onevoice.content.parts import Kit
+from onevoice.content.rendering import Template, render
 from onevoice.delivery.links import LinkMaker
 from onevoice.demo import reading, retailer, synthetic
 from onevoice.demo.script import WINBACK
@@ -30,8 +30,7 @@ def documents(kind: str) -> Iterator[dict[str, Any]]:
 
 def template(channel: str, locale: str) -> Template:
     (found,) = [one for one in documents("template") if one["channel"] == channel]
-    name, _, sources = templates._read(found, WINBACK)
-    return prepared(name, 1, channel, locale, compiled(sources[locale]))
+    return templates.draft(found, WINBACK, Kit({}, {})).prepared(channel, locale)
 
 
 def rendered(channel: str, locale: str, customer: dict[str, Any] = CUSTOMER) -> dict[str, str]:
@@ -50,7 +49,8 @@ def test_every_document_is_valid_and_gives_no_cause_for_a_warning() -> None:
     for one in documents("segment"):
         condition(one["where"])
     for one in documents("template"):
-        assert templates.check(one, WINBACK) == []
+        draft = templates.draft(one, WINBACK, Kit({}, {}))
+        assert [found for found in checks.check(draft) if found.severity == "error"] == []
 
 
 def test_the_journey_is_the_cascade_of_the_specification() -> None:

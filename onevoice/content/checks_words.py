@@ -1,0 +1,253 @@
+"""The sentences of the checks in the five locales, by rule; `{...}` is what the finding saw."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from onevoice.kernel.locales import language
+
+SENTENCES: Mapping[str, Mapping[str, str]] = {
+    "no_template": {
+        "en": "There is no template “{template}”",
+        "it": "Il modello «{template}» non esiste",
+        "ro": "Nu există șablonul „{template}”",
+        "id": "Tidak ada templat “{template}”",
+        "ar": "لا يوجد قالب باسم «{template}»",
+    },
+    "no_variant": {
+        "en": "The template “{template}” says nothing on the channel {channel}; write a variant for it",
+        "it": "Il modello «{template}» non ha un testo per il canale {channel}: scrivine uno",
+        "ro": "Șablonul „{template}” nu are text pentru canalul {channel}; scrie o variantă",
+        "id": "Templat “{template}” tidak punya teks untuk kanal {channel}; tulis variannya",
+        "ar": "القالب «{template}» لا يحتوي نصًا لقناة {channel}؛ اكتب نسخة لها",
+    },
+    "falls_back": {
+        "en": "{customers} customers speak {locale}, but there is no such variant: they get {gets}",
+        "it": "{customers} clienti parlano {locale}, ma la variante manca: ricevono {gets}",
+        "ro": "{customers} clienți vorbesc {locale}, dar varianta lipsește: primesc {gets}",
+        "id": "{customers} pelanggan berbahasa {locale}, tetapi variannya tidak ada: mereka menerima {gets}",
+        "ar": "{customers} عميلًا لغتهم {locale} ولا توجد نسخة بها: سيتلقون {gets}",
+    },
+    "unknown_variable": {
+        "en": "{{{{ {variable} }}}} is not known and shows as nothing; look for a slip in the name",
+        "it": "{{{{ {variable} }}}} non esiste e resta vuoto: controlla il nome",
+        "ro": "{{{{ {variable} }}}} nu există și rămâne gol; verifică numele",
+        "id": "{{{{ {variable} }}}} tidak dikenal dan tampil kosong; periksa namanya",
+        "ar": "{{{{ {variable} }}}} غير معروف ويظهر فارغًا؛ تحقق من الاسم",
+    },
+    "missing_for_customers": {
+        "en": "{missing} of {customers} customers tried have no {variable}; add `| default: '...'` or an if",
+        "it": "{missing} clienti su {customers} provati non hanno {variable}: aggiungi `| default: '...'` o un if",
+        "ro": "{missing} din {customers} clienți încercați nu au {variable}; adaugă `| default: '...'` sau un if",
+        "id": "{missing} dari {customers} pelanggan yang dicoba tidak punya {variable}; tambahkan `| default: '...'` atau if",
+        "ar": "{missing} من {customers} عميلًا جُرّبوا ليس لديهم {variable}؛ أضف `| default: '...'` أو شرطًا",
+    },
+    "does_not_render": {
+        "en": "It cannot be made for some customers: {why}",
+        "it": "Per alcuni clienti non si può comporre: {why}",
+        "ro": "Nu poate fi compus pentru unii clienți: {why}",
+        "id": "Tidak dapat dibuat untuk sebagian pelanggan: {why}",
+        "ar": "لا يمكن تكوينها لبعض العملاء: {why}",
+    },
+    "no_subject": {
+        "en": "The subject is empty for some customers",
+        "it": "Per alcuni clienti l’oggetto è vuoto",
+        "ro": "Subiectul este gol pentru unii clienți",
+        "id": "Subjek kosong untuk sebagian pelanggan",
+        "ar": "عنوان الرسالة فارغ لبعض العملاء",
+    },
+    "long_subject": {
+        "en": "The subject has up to {characters} characters; many phones show {most}",
+        "it": "L’oggetto arriva a {characters} caratteri; molti telefoni ne mostrano {most}",
+        "ro": "Subiectul are până la {characters} de caractere; multe telefoane arată {most}",
+        "id": "Subjek mencapai {characters} karakter; banyak ponsel menampilkan {most}",
+        "ar": "يصل العنوان إلى {characters} حرفًا؛ وكثير من الهواتف يعرض {most} فقط",
+    },
+    "no_preheader": {
+        "en": "There is no preheader; mail programs show the first words of the message in its place",
+        "it": "Manca il preheader: al suo posto si vedono le prime parole del messaggio",
+        "ro": "Lipsește preheaderul; în locul lui apar primele cuvinte ale mesajului",
+        "id": "Tidak ada preheader; sebagai gantinya tampil kata-kata pertama pesan",
+        "ar": "لا يوجد نص تمهيدي؛ وستظهر مكانه أولى كلمات الرسالة",
+    },
+    "no_unsubscribe": {
+        "en": "The e-mail shows no way to unsubscribe; add {{{{ unsubscribe_url }}}} or the block footer",
+        "it": "L’e-mail non offre la disiscrizione: aggiungi {{{{ unsubscribe_url }}}} o il blocco footer",
+        "ro": "E-mailul nu oferă dezabonarea; adaugă {{{{ unsubscribe_url }}}} sau blocul footer",
+        "id": "E-mail tidak menunjukkan cara berhenti berlangganan; tambahkan {{{{ unsubscribe_url }}}} atau blok footer",
+        "ar": "لا تعرض الرسالة طريقة لإلغاء الاشتراك؛ أضف {{{{ unsubscribe_url }}}} أو كتلة footer",
+    },
+    "no_postal_address": {
+        "en": "The e-mail shows no postal address, which many laws ask for; add the block footer",
+        "it": "L’e-mail non riporta l’indirizzo postale, richiesto da molte leggi: aggiungi il blocco footer",
+        "ro": "E-mailul nu arată adresa poștală, cerută de multe legi; adaugă blocul footer",
+        "id": "E-mail tidak memuat alamat pos yang diminta banyak undang-undang; tambahkan blok footer",
+        "ar": "لا تعرض الرسالة العنوان البريدي الذي تطلبه قوانين كثيرة؛ أضف كتلة footer",
+    },
+    "clipped": {
+        "en": "The HTML has up to {kilobytes} kB; Gmail hides what comes after {most} kB",
+        "it": "L’HTML arriva a {kilobytes} kB; Gmail nasconde ciò che supera {most} kB",
+        "ro": "HTML-ul are până la {kilobytes} kB; Gmail ascunde ce depășește {most} kB",
+        "id": "HTML mencapai {kilobytes} kB; Gmail menyembunyikan yang melebihi {most} kB",
+        "ar": "يصل حجم HTML إلى {kilobytes} ك.ب؛ ويخفي Gmail ما بعد {most} ك.ب",
+    },
+    "faint": {
+        "en": "“{text}”: {colour} on {behind} has a contrast of {ratio}, WCAG AA asks for {needed}",
+        "it": "«{text}»: {colour} su {behind} ha un contrasto di {ratio}, WCAG AA chiede {needed}",
+        "ro": "„{text}”: {colour} pe {behind} are contrastul {ratio}, WCAG AA cere {needed}",
+        "id": "“{text}”: {colour} di atas {behind} berkontras {ratio}, WCAG AA meminta {needed}",
+        "ar": "«{text}»: تباين {colour} على {behind} هو {ratio} وتطلب WCAG AA {needed}",
+    },
+    "no_alt": {
+        "en": "The picture {picture} has no alternative text for those who do not see it",
+        "it": "L’immagine {picture} non ha un testo alternativo per chi non la vede",
+        "ro": "Imaginea {picture} nu are text alternativ pentru cei care nu o văd",
+        "id": "Gambar {picture} tidak punya teks alternatif bagi yang tidak melihatnya",
+        "ar": "الصورة {picture} بلا نص بديل لمن لا يراها",
+    },
+    "empty_link": {
+        "en": "The link “{text}” leads nowhere",
+        "it": "Il link «{text}» non porta da nessuna parte",
+        "ro": "Linkul „{text}” nu duce nicăieri",
+        "id": "Tautan “{text}” tidak menuju ke mana pun",
+        "ar": "الرابط «{text}» لا يؤدي إلى أي مكان",
+    },
+    "open_link": {
+        "en": "The link {link} is not encrypted; use https",
+        "it": "Il link {link} non è cifrato: usa https",
+        "ro": "Linkul {link} nu este criptat; folosește https",
+        "id": "Tautan {link} tidak terenkripsi; gunakan https",
+        "ar": "الرابط {link} غير مشفر؛ استخدم https",
+    },
+    "dead_link": {
+        "en": "The link {link} does not work: {why}",
+        "it": "Il link {link} non funziona: {why}",
+        "ro": "Linkul {link} nu funcționează: {why}",
+        "id": "Tautan {link} tidak berfungsi: {why}",
+        "ar": "الرابط {link} لا يعمل: {why}",
+    },
+    "sms_parts": {
+        "en": "Up to {characters} characters, which are {parts} SMS in {encoding} ({share} % of those tried have several)",
+        "it": "Fino a {characters} caratteri, cioè {parts} SMS in {encoding} (il {share} % dei provati ne ha più di uno)",
+        "ro": "Până la {characters} de caractere, adică {parts} SMS în {encoding} ({share} % dintre cele încercate au mai multe)",
+        "id": "Hingga {characters} karakter, yaitu {parts} SMS dalam {encoding} ({share} % yang dicoba lebih dari satu)",
+        "ar": "حتى {characters} حرفًا، أي {parts} رسائل SMS بترميز {encoding} ({share} % مما جُرّب أكثر من واحدة)",
+    },
+    "sms_letters": {
+        "en": "These letters make the SMS hold 70 characters in place of 160: {letters}",
+        "it": "Queste lettere riducono l’SMS da 160 a 70 caratteri: {letters}",
+        "ro": "Aceste litere reduc SMS-ul de la 160 la 70 de caractere: {letters}",
+        "id": "Huruf-huruf ini membuat SMS hanya memuat 70 karakter, bukan 160: {letters}",
+        "ar": "هذه الأحرف تجعل الرسالة تتسع لـ 70 حرفًا بدل 160: {letters}",
+    },
+    "sms_no_way_out": {
+        "en": "The SMS does not say how to opt out; add {{{{ unsubscribe_url }}}} or the word STOP",
+        "it": "L’SMS non dice come disiscriversi: aggiungi {{{{ unsubscribe_url }}}} o la parola STOP",
+        "ro": "SMS-ul nu spune cum te dezabonezi; adaugă {{{{ unsubscribe_url }}}} sau cuvântul STOP",
+        "id": "SMS tidak menyebut cara berhenti; tambahkan {{{{ unsubscribe_url }}}} atau kata STOP",
+        "ar": "لا تذكر الرسالة كيفية إلغاء الاشتراك؛ أضف {{{{ unsubscribe_url }}}} أو كلمة STOP",
+    },
+    "sms_no_reply": {
+        "en": "Nobody can answer STOP to the sender “{sender}”, which is no number; add {{{{ unsubscribe_url }}}}",
+        "it": "Al mittente «{sender}», che non è un numero, nessuno può rispondere STOP: aggiungi {{{{ unsubscribe_url }}}}",
+        "ro": "Nimeni nu poate răspunde STOP expeditorului „{sender}”, care nu este un număr; adaugă {{{{ unsubscribe_url }}}}",
+        "id": "Tak ada yang bisa membalas STOP ke pengirim “{sender}” yang bukan nomor; tambahkan {{{{ unsubscribe_url }}}}",
+        "ar": "لا يمكن لأحد الرد بكلمة STOP على المرسل «{sender}» لأنه ليس رقمًا؛ أضف {{{{ unsubscribe_url }}}}",
+    },
+    "sms_sender": {
+        "en": "The sender “{sender}” is longer than the {most} characters that an SMS can carry",
+        "it": "Il mittente «{sender}» supera gli {most} caratteri ammessi da un SMS",
+        "ro": "Expeditorul „{sender}” depășește cele {most} caractere permise de un SMS",
+        "id": "Pengirim “{sender}” lebih panjang dari {most} karakter yang dapat dibawa SMS",
+        "ar": "المرسل «{sender}» أطول من {most} حرفًا، وهو الحد في SMS",
+    },
+    "long_push": {
+        "en": "{field} has up to {characters} characters; most screens show {most}",
+        "it": "{field} arriva a {characters} caratteri; quasi tutti gli schermi ne mostrano {most}",
+        "ro": "{field} are până la {characters} de caractere; cele mai multe ecrane arată {most}",
+        "id": "{field} mencapai {characters} karakter; kebanyakan layar menampilkan {most}",
+        "ar": "يصل {field} إلى {characters} حرفًا؛ ومعظم الشاشات تعرض {most}",
+    },
+    "empty_field": {
+        "en": "{field} is empty for some customers",
+        "it": "{field} è vuoto per alcuni clienti",
+        "ro": "{field} este gol pentru unii clienți",
+        "id": "{field} kosong untuk sebagian pelanggan",
+        "ar": "{field} فارغ لبعض العملاء",
+    },
+    "whatsapp_no_template": {
+        "en": "Without the name of an approved template WhatsApp takes it only within 24 hours of the customer's last message",
+        "it": "Senza il nome di un modello approvato WhatsApp lo accetta solo entro 24 ore dall’ultimo messaggio del cliente",
+        "ro": "Fără numele unui șablon aprobat WhatsApp îl acceptă doar în 24 de ore de la ultimul mesaj al clientului",
+        "id": "Tanpa nama templat yang disetujui, WhatsApp hanya menerimanya dalam 24 jam sejak pesan terakhir pelanggan",
+        "ar": "من دون اسم قالب معتمد لا يقبلها واتساب إلا خلال 24 ساعة من آخر رسالة للعميل",
+    },
+    "whatsapp_category": {
+        "en": "The category is {category}, but the template is not transactional; promotion in it gets it refused",
+        "it": "La categoria è {category}, ma il modello non è transazionale: con contenuti promozionali viene respinto",
+        "ro": "Categoria este {category}, dar șablonul nu este tranzacțional; conținutul promoțional duce la respingere",
+        "id": "Kategorinya {category}, tetapi templat bukan transaksional; isi promosi membuatnya ditolak",
+        "ar": "الفئة {category} لكن القالب ليس للمعاملات؛ والمحتوى الترويجي يؤدي إلى رفضه",
+    },
+    "whatsapp_marketing": {
+        "en": "A transactional message in the category marketing costs more and may be held back; use utility",
+        "it": "Un messaggio transazionale nella categoria marketing costa di più e può essere trattenuto: usa utility",
+        "ro": "Un mesaj tranzacțional în categoria marketing costă mai mult și poate fi reținut; folosește utility",
+        "id": "Pesan transaksional dalam kategori marketing lebih mahal dan bisa ditahan; gunakan utility",
+        "ar": "رسالة معاملات في فئة marketing تكلف أكثر وقد تُحجز؛ استخدم utility",
+    },
+    "whatsapp_edge": {
+        "en": "A WhatsApp text must neither begin nor end with a variable",
+        "it": "Un testo WhatsApp non può iniziare né finire con una variabile",
+        "ro": "Un text WhatsApp nu poate începe sau se termina cu o variabilă",
+        "id": "Teks WhatsApp tidak boleh diawali atau diakhiri variabel",
+        "ar": "لا يجوز أن يبدأ نص واتساب أو ينتهي بمتغير",
+    },
+    "whatsapp_adjacent": {
+        "en": "Two variables must not follow each other without a word between them",
+        "it": "Due variabili non possono seguirsi senza una parola in mezzo",
+        "ro": "Două variabile nu pot urma una alteia fără un cuvânt între ele",
+        "id": "Dua variabel tidak boleh berurutan tanpa kata di antaranya",
+        "ar": "لا يجوز أن يتتالى متغيران بلا كلمة بينهما",
+    },
+    "whatsapp_logic": {
+        "en": "An approved text has no conditions and loops: use variables only, and write two templates where it must differ",
+        "it": "Un testo approvato non ha condizioni né cicli: usa solo variabili, e due modelli dove deve cambiare",
+        "ro": "Un text aprobat nu are condiții și bucle: folosește doar variabile și două șabloane unde trebuie să difere",
+        "id": "Teks yang disetujui tidak punya syarat dan perulangan: pakai variabel saja, dan dua templat bila harus berbeda",
+        "ar": "النص المعتمد لا يقبل شروطًا ولا حلقات: استخدم المتغيرات فقط، وقالبين حيث يجب الاختلاف",
+    },
+    "whatsapp_header": {
+        "en": "The header is one line with at most one variable",
+        "it": "L’intestazione è una riga con al massimo una variabile",
+        "ro": "Antetul este un rând cu cel mult o variabilă",
+        "id": "Header adalah satu baris dengan paling banyak satu variabel",
+        "ar": "الترويسة سطر واحد فيه متغير واحد على الأكثر",
+    },
+    "whatsapp_fixed": {
+        "en": "{field} must not hold variables",
+        "it": "{field} non può contenere variabili",
+        "ro": "{field} nu poate conține variabile",
+        "id": "{field} tidak boleh memuat variabel",
+        "ar": "لا يجوز أن يحتوي {field} على متغيرات",
+    },
+    "whatsapp_long": {
+        "en": "{field} has up to {characters} characters; WhatsApp takes {most}",
+        "it": "{field} arriva a {characters} caratteri; WhatsApp ne accetta {most}",
+        "ro": "{field} are până la {characters} de caractere; WhatsApp acceptă {most}",
+        "id": "{field} mencapai {characters} karakter; WhatsApp menerima {most}",
+        "ar": "يصل {field} إلى {characters} حرفًا؛ ويقبل واتساب {most}",
+    },
+    "whatsapp_button": {
+        "en": "A button needs its text and its link",
+        "it": "Un pulsante ha bisogno di testo e link",
+        "ro": "Un buton are nevoie de text și de link",
+        "id": "Tombol memerlukan teks dan tautan",
+        "ar": "يحتاج الزر إلى نص ورابط",
+    },
+}
+
+
+def said(rule: str, seen: Mapping[str, Any], locale: str) -> str:
+    """The sentence of a finding."""
+    sentence = SENTENCES[rule][language(locale)].format_map(seen)
+    return f"{sentence}: {seen['cost']}" if rule == "sms_parts" and "cost" in seen else sentence

@@ -1,0 +1,51 @@
+"""Typical variables of a message, to try a template on before there is a customer to try it on."""
+
+from typing import Any
+
+from onevoice.content.compiling import CONFIRM, OPEN_PIXEL, UNTRACKED
+from onevoice.content.filters import PLANNED_AT
+
+_PRODUCTS = [
+    {
+        "product_id": str(1_234_567 + number),
+        "name": name,
+        "brand": "National",
+        "category": category,
+        "url": f"https://shop.example/products/{1_234_567 + number}",
+        "image_url": f"https://shop.example/pictures/{1_234_567 + number}.jpg",
+        "price": price,
+    }
+    for number, (name, category, price) in enumerate(
+        [
+            ("Whole milk, 1 gal", "Milk", 2.99),
+            ("Bananas", "Fresh fruit", 0.59),
+            ("Italian bread", "Bread", 1.49),
+            ("Cheddar, 8 oz", "Cheese", 3.79),
+            ("Ground coffee, 12 oz", "Coffee", 7.49),
+            ("Tomatoes on the vine", "Fresh vegetables", 2.29),
+        ]
+    )
+]
+
+VARIABLES: dict[str, Any] = {
+    "customer": {
+        "first_name": "Alessandra",
+        "last_name": "Bianchi",
+        "locale": "en",
+        "favourite_category": "Fresh vegetables",
+        "products": [{"name": product["name"]} for product in _PRODUCTS[:4]],
+    },
+    "favourite": {"category": "Fresh vegetables", "products": [product["name"] for product in _PRODUCTS[:4]]},
+    "recommended": _PRODUCTS,
+    "viewed": _PRODUCTS[:3],
+    "journey": "sample",
+    "topic": "offers",
+    PLANNED_AT: "2026-03-02T10:00:00+00:00",
+}
+"""What the hand-off freezes with a message."""
+
+OURS = frozenset((*UNTRACKED, OPEN_PIXEL, CONFIRM, "brand"))
+"""What rendering adds to that."""
+
+OF_A_MOMENT = frozenset(("event", "coupon", "loyalty"))
+"""What only some messages come with: of a journey that an event began, that gives a coupon or knows of points."""
