@@ -111,7 +111,7 @@ def _move(turn: "Turn", here: ir.Table) -> ir.Table:
         timeout = duration(asked.timeout or "", "")
         return turn.remembered("moved", lambda: turn.go(here, "held", later(here.due_at, timeout)))
     ends = clocks.with_ends(turn, here, asked)
-    return turn.go(ends, "held", ibis.coalesce(ends.ends, ends.due_at))
+    return turn.go(ends, "held", ibis.greatest(ibis.coalesce(ends.ends, ends.due_at), ends.due_at))
 
 
 def _let_go(turn: "Turn", here: ir.Table) -> ir.Table:
