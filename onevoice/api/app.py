@@ -18,6 +18,7 @@ from onevoice.api import (
     consents,
     customers,
     delivery,
+    entries,
     exports,
     health,
     identity,
@@ -55,6 +56,7 @@ log = logger("api")
 
 KEYED = (
     delivery,
+    entries,
     exports,
     imports,
     consents,
@@ -117,6 +119,7 @@ def application(settings: Settings) -> FastAPI:
     app.include_router(page.router)
     app.include_router(health.router)
     app.include_router(webhooks.router)
+    app.include_router(entries.public)
     for part in KEYED:
         app.include_router(part.router, dependencies=[Depends(require_key)])
     _describe(app, {**openapi.PATHS_DESCRIBED, **delivery_routes.OPENAPI_PATHS}, openapi.SECURITY)

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from onevoice.api.access import Ask, Database
+from onevoice.api.access import Ask, Database, Now
 from onevoice.api.instants import Instant
 from onevoice.journeys import service
 
@@ -41,6 +41,49 @@ def journey(ask: Ask, database: Database, name: str) -> Journey:
     with database.connect() as connection:
         found = service.get(connection, name)
     return Journey(**_row(found).model_dump(), results=ask.ask("journey", name=name))
+
+
+class Changed(BaseModel):
+    """Where the journey stands now."""
+
+    name: str
+    status: str
+
+
+def _change(database: Database, now: Now, name: str, change: str) -> Changed:
+    with database.begin() as connection:
+        service.CHANGES[change](connection, name, now)
+        return Changed(name=name, status=service.get(connection, name).status)
+
+
+@router.post("/{name}/launch", summary="Launch a journey")
+def launch(database: Database, now: Now, name: str) -> Changed:
+    """It takes in who comes from now on."""
+    return _change(database, now, name, "launch")
+
+
+@router.post("/{name}/pause", summary="Pause a journey")
+def pause(database: Database, now: Now, name: str) -> Changed:
+    """Everybody stands where they are."""
+    return _change(database, now, name, "pause")
+
+
+@router.post("/{name}/resume", summary="Resume a journey that was paused")
+def resume(database: Database, now: Now, name: str) -> Changed:
+    """What fell due meanwhile is done, but messages that are more than three days late."""
+    return _change(database, now, name, "resume")
+
+
+@router.post("/{name}/stop", summary="Stop a journey")
+def stop(database: Database, now: Now, name: str) -> Changed:
+    """Takes everybody out, and lets nobody in."""
+    return _change(database, now, name, "stop")
+
+
+@router.post("/{name}/archive", summary="Put a journey away")
+def archive(database: Database, now: Now, name: str) -> Changed:
+    """With everybody out of it."""
+    return _change(database, now, name, "archive")
 
 
 def _row(found: service.SavedJourney) -> JourneyRow:

@@ -14,6 +14,7 @@ from onevoice.cli import (
     consent,
     delivery,
     identity,
+    journeys,
     lists,
     matches,
     plans,
@@ -56,6 +57,7 @@ app.add_typer(segments.app, name="segment")
 app.add_typer(identity.app, name="identity")
 app.add_typer(plans.app, name="tracking-plan")
 app.add_typer(lists.app, name="list")
+app.add_typer(journeys.app, name="journey")
 
 
 def _version(wanted: bool) -> None:

@@ -29,8 +29,10 @@ class Composer:
 
         What `links.fresh` holds afterwards must be stored before the message is sent.
         """
-        template = self._template(message)
         text = message.variables
+        if not message.template:  # a call of a program, not of a person: the variables are all there is to say
+            return OutboundMessage(str(message.id), message.channel, message.address, {"body": text})
+        template = self._template(message)
         if _JSON_MARK in text:
             text = text.replace(_JSON_MARK, "")  # a value must not be able to make itself a link
         links = self.links.of_message(message.number)

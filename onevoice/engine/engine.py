@@ -11,7 +11,7 @@ from onevoice import database, warehouse
 from onevoice.customers.identifiers import Rules
 from onevoice.customers.publish import publish
 from onevoice.engine.load import PROJECTED, TABLES, identity_rules, load
-from onevoice.journeys import handoff
+from onevoice.journeys import handoff, outward
 from onevoice.journeys import service as journeys
 from onevoice.journeys.leaving import in_flight
 from onevoice.journeys.tick import TickReport, tick
@@ -33,6 +33,7 @@ class StepReport:
     loaded: int = 0
     ticks: list[TickReport] = field(default_factory=list)
     handed_off: int = 0
+    carried_out: int = 0
     erased: int = 0
 
 
@@ -84,6 +85,8 @@ class Engine:
             raise
         with self.database.begin() as connection:
             report.handed_off = handoff.hand_off(self.warehouse, connection, now)
+        with self.database.begin() as connection:
+            report.carried_out = outward.carry_out(self.warehouse, connection, now)
         return report
 
     def _rules(self) -> Rules:

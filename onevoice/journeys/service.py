@@ -98,6 +98,10 @@ def archive(connection: Connection, name: str, now: datetime) -> None:
     _set_status(connection, name, "archived", now)
 
 
+CHANGES = {"launch": launch, "pause": pause, "resume": resume, "stop": stop, "archive": archive}
+"""What may be done with a journey, by name."""
+
+
 def get(connection: Connection, name: str) -> SavedJourney:
     """The newest version. Raises NotFound."""
     row = connection.execute(_newest(name)).one_or_none()

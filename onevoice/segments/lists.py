@@ -60,6 +60,31 @@ def save(
     return Imported(name, len(taken), refused)
 
 
+def change(
+    connection: Connection, name: str, added: Iterable[Identifier], removed: Iterable[Identifier], now: datetime
+) -> None:
+    """Puts identifiers on a list, which begins with the first, and takes others off it, as one new snapshot."""
+    with driver(connection) as raw:
+        row = raw.execute(
+            "SELECT snapshot FROM segment_list WHERE name = %s ORDER BY snapshot DESC LIMIT 1", (name,)
+        ).fetchone()
+        snapshot = _snapshot(connection, name, "journeys", now, is_removed=False, keep=KEPT + 1)
+        if row is not None:
+            raw.execute(
+                "INSERT INTO segment_list_entry SELECT %s, identifier_id, namespace, value FROM segment_list_entry "
+                "WHERE snapshot = %s AND identifier_id <> ALL(%s) AND NOT (SELECT is_removed FROM segment_list "
+                "WHERE snapshot = %s)",
+                (snapshot, row[0], [one.id for one in removed], row[0]),
+            )
+        for one in added:
+            raw.execute(
+                "INSERT INTO segment_list_entry VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING",
+                (snapshot, one.id, one.namespace, one.value),
+            )
+        held = raw.execute("SELECT snapshot FROM segment_list WHERE name = %s ORDER BY 1 DESC", (name,)).fetchall()
+    _forget(connection, [one for (one,) in held[KEPT:]])
+
+
 def remove(connection: Connection, name: str, now: datetime) -> None:
     """Takes a list away; `undo` brings it back. Raises NotFound."""
     if name not in {row["name"] for row in lists(connection)}:
@@ -127,7 +152,7 @@ def sync(warehouse: Warehouse, connection: Connection) -> list[str]:
     return changed
 
 
-def _snapshot(connection: Connection, name: str, origin: str, now: datetime, is_removed: bool) -> int:
+def _snapshot(connection: Connection, name: str, origin: str, now: datetime, is_removed: bool, keep: int = KEPT) -> int:
     """A new snapshot of a name; all but the last before it are forgotten."""
     with driver(connection) as raw:
         (snapshot,) = raw.execute(
@@ -135,7 +160,7 @@ def _snapshot(connection: Connection, name: str, origin: str, now: datetime, is_
             (name, origin, is_removed, now),
         ).fetchone() or (0,)
         held = raw.execute("SELECT snapshot FROM segment_list WHERE name = %s ORDER BY 1 DESC", (name,)).fetchall()
-    _forget(connection, [one for (one,) in held[KEPT:]])
+    _forget(connection, [one for (one,) in held[keep:]])
     return int(snapshot)
 
 
