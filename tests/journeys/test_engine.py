@@ -1,4 +1,4 @@
-"""A journey in the whole engine: an event's own effect is seen in the same step, and what steps do outside comes back."""
+"""A journey in the whole engine: an event's own effect is seen in the same step, what steps do outside comes back."""
 
 import json
 from collections.abc import Iterator
