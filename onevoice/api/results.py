@@ -5,10 +5,15 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from onevoice.api.access import Ask, Database
+from onevoice.content.compiling import SOURCES
 from onevoice.journeys import service
-from onevoice.kernel.errors import InvalidInput
+from onevoice.journeys.document import all_steps
+from onevoice.kernel.errors import InvalidInput, NotFound
 
 router = APIRouter(prefix="/v1", tags=["insights"])
+
+CHANNELS = tuple(SOURCES)
+"""Those that templates can be written for."""
 
 Days = Annotated[int, Query(ge=1, le=365, description="Days after entering in which an order counts")]
 
@@ -20,6 +25,29 @@ def lift(ask: Ask, database: Database, name: str, days: Days = 14) -> dict[str, 
     with database.connect() as connection:
         service.get(connection, name)
     answer: dict[str, Any] = ask.ask("lift", name=name, days=days)
+    return answer
+
+
+@router.get("/journeys/{name}/variants/{step}", summary="The variants of a split compared")
+def variants(ask: Ask, database: Database, name: str, step: str, days: Days = 14) -> dict[str, Any]:
+    """Each variant against the first one of the document, by what people did after they came to the split."""
+    with database.connect() as connection:
+        document = service.get(connection, name).document
+    asked = next((one.asked for _, one in all_steps(document.steps) if one.id == step and one.kind == "split"), None)
+    if asked is None:
+        raise NotFound(f"Journey {name!r} has no split {step!r}")
+    names = [variant.name for variant in asked.variants]
+    answer: dict[str, Any] = ask.ask("variants", name=name, step=step, against=names[0], days=days)
+    return {**answer, "adaptive": bool(asked.winner or asked.bandit)}
+
+
+@router.get("/customers/{customer_id}/habits", summary="A customer's best channel and best hour, and why")
+def habits(
+    ask: Ask, customer_id: int, channel: Annotated[list[str] | None, Query(description="Which; by default all")] = None
+) -> dict[str, Any]:
+    """Channels with the best first: own messages and actions, whom the customer is like and how those act, price and
+    worth of an action. The hour by the customer's own clock."""
+    answer: dict[str, Any] = ask.ask("habits", customer_id=customer_id, channels=channel or list(CHANNELS))
     return answer
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import ibis
 import msgspec
+import pyarrow as pa
 
 from onevoice.catalog import factorised, recommendations
 from onevoice.catalog.facts import ORDER_LINES, ORDERS, REFUNDS
@@ -18,7 +19,7 @@ from onevoice.engine.load import TABLES
 from onevoice.events.facts import EVENTS
 from onevoice.insights import experiments, metrics
 from onevoice.insights import power as powers
-from onevoice.journeys import why
+from onevoice.journeys import best, why
 from onevoice.journeys.figures import figures
 from onevoice.kernel.clock import aware
 from onevoice.kernel.errors import ConfigurationError
@@ -196,6 +197,21 @@ def lift(warehouse: Warehouse, now: datetime, name: str, days: int = experiments
     return experiments.lift(warehouse, name, now, timedelta(days=days))
 
 
+def variants(
+    warehouse: Warehouse, now: datetime, name: str, step: str, against: str, days: int = experiments.HORIZON.days
+) -> dict[str, Any]:
+    """See insights.experiments.variants."""
+    return experiments.variants(warehouse, name, step, against, now, timedelta(days=days))
+
+
+def habits(warehouse: Warehouse, now: datetime, customer_id: int, channels: list[str]) -> dict[str, Any]:
+    """See journeys.best: the customer's channels, the best first, and their best hour, with the figures."""
+    one = warehouse.stage("asked_for", pa.table({"customer_id": pa.array([customer_id], pa.int64())}))
+    ranks = warehouse.rows(best.ranked(warehouse, one, channels, now).order_by("rank"))
+    hour = warehouse.rows(best.best_hours(warehouse, one, now))
+    return {"channels": ranks, "hour": hour[0] if hour else None}
+
+
 def power(
     warehouse: Warehouse,
     now: datetime,
@@ -265,6 +281,8 @@ QUESTIONS: dict[str, Question] = {
         segment_explain,
         journey,
         lift,
+        variants,
+        habits,
         power,
         recommended,
         overview,

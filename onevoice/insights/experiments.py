@@ -18,7 +18,7 @@ from onevoice.catalog.orders import COUNTED
 from onevoice.delivery.facts import MESSAGES
 from onevoice.insights import intervals
 from onevoice.insights.intervals import CONFIDENCE, Interval, Paired, Sample
-from onevoice.journeys.facts import DECISIONS, ENROLMENTS
+from onevoice.journeys.facts import DECISIONS, ENROLMENTS, PASSAGES
 from onevoice.kernel.clock import naive
 from onevoice.segments.compiler import members
 from onevoice.segments.tree import All, Consent, Reachable
@@ -86,6 +86,34 @@ def lift(
         "horizon_days": horizon.days,
         "before_days": BEFORE.days,
         "complete": complete / total if total else None,
+    }
+
+
+def variants(
+    warehouse: Warehouse, journey: str, step: str, against: str, now: datetime, horizon: timedelta = HORIZON
+) -> dict[str, Any]:
+    """The variants of a split, each with its figures and its differences from the variant `against`, as `lift` has
+    them, by orders within the horizon after people came to the split. All the intervals hold together.
+
+    Where a winner or a bandit deals people by what the earlier ones did, the arms are of different times, and a
+    difference may be the time's.
+    """
+    passages = warehouse.table(PASSAGES)
+    mine = passages.filter(passages.journey == journey, passages.step == step)
+    order = [mine.passed_at, mine.passage_id]
+    mine = mine.mutate(rank=ibis.row_number().over(group_by="customer_id", order_by=order))
+    people = mine.filter(mine["rank"] == 0).select("enrolment_id", "customer_id", "way", entered_at="passed_at")
+    rows = warehouse.rows(moments(spending(warehouse, people, horizon, BEFORE), "way", now, horizon))
+    arms = {row["way"]: _arm(row) for row in rows}
+    base = arms.pop(against, _arm(None))
+    return {
+        "against": {"variant": against, **_shown(base)},
+        "variants": [
+            {"variant": name, **_shown(arm), **difference(arm, base, comparisons=len(arms))}
+            for name, arm in sorted(arms.items())
+        ],
+        "confidence": CONFIDENCE,
+        "horizon_days": horizon.days,
     }
 
 

@@ -41,6 +41,11 @@ def test_results_are_told_over_http_and_in_the_terminal(shop: Shop, typed: Any) 
     assert lift["treated"]["n"] + lift["holdout"]["n"] == 2 and lift["verdict"] == "open"
     power = shop.get("/v1/power?segment=dormant&holdout=0.5")
     assert power["at_launch"] == 2 and power["baseline"]["people"] == 2
+    customer_id = shop.get("/v1/customers?search=anna")["customers"][0]["customer_id"]
+    habits = shop.get(f"/v1/customers/{customer_id}/habits?channel=sms&channel=email")
+    assert [one["channel"] for one in habits["channels"]] == ["sms", "email"]
+    nothing = shop.http.get("/v1/journeys/win-back/variants/x", headers={"authorization": f"Bearer {shop.key}"})
+    assert nothing.status_code == 404 and "split" in nothing.json()["message"]
     best = shop.get("/v1/recommendations")
     assert best["methods"]["frequent"] == {"hit_rate": 1.0, "recall": 1.0, "ndcg": 1.0, "customers": 2}
 

@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 import pytest
 
 from onevoice.delivery.facts import MESSAGES
-from onevoice.insights.experiments import cascade_saving, lift
+from onevoice.insights.experiments import cascade_saving, lift, variants
 from onevoice.insights.intervals import newcombe
-from onevoice.journeys.facts import ENROLMENTS
+from onevoice.journeys.facts import ENROLMENTS, PASSAGES
 from onevoice.journeys.tick import tick
 from onevoice.kernel.clock import naive
 from onevoice.warehouse import Warehouse
@@ -69,6 +69,35 @@ def test_what_people_spent_before_is_taken_out(store: Warehouse) -> None:
     assert found["variance_explained"] == pytest.approx(1)
     assert found["incremental"]["revenue"]["value"] == pytest.approx(100)
     assert found["treated"]["revenue_per_head_before"] == pytest.approx(110)
+
+
+def test_the_variants_of_a_split_are_compared_with_the_first(store: Warehouse) -> None:
+    entered = naive(NOW - timedelta(days=20))
+    for number in range(1, 31):
+        way = ("plain", "bold", "funny")[number % 3]
+        add(
+            store,
+            PASSAGES,
+            passage_id=f"p{number}",
+            enrolment_id=f"n{number}",
+            journey="win-back",
+            journey_version=1,
+            step="subject",
+            way=way,
+            identifier_id=number,
+            customer_id=number,
+            passed_at=entered,
+        )
+        if way == "bold" and number % 2:
+            order(store, number, NOW - timedelta(days=15))
+    found = variants(store, "win-back", "subject", "plain", NOW)
+    assert found["against"]["variant"] == "plain" and found["against"]["converted"] == 0
+    bold, funny = found["variants"]
+    assert (bold["variant"], bold["converted"], bold["n"]) == ("bold", 5, 10)
+    alone, together = newcombe(5, 10, 0, 10), newcombe(5, 10, 0, 10, 0.95**0.5)
+    assert alone is not None and together is not None
+    assert bold["lift"]["low"] == pytest.approx(together.low) and together.low < alone.low
+    assert funny["verdict"] == "open"
 
 
 def test_an_arm_of_one_person_has_no_variance(store: Warehouse) -> None:
