@@ -6,7 +6,7 @@ import typer
 
 from onevoice.cli.options import AsJson, DataDir, group, settings, show
 
-app = group("Who is one customer, and why: show, merge, unmerge, undo, warnings.")
+app = group("Who is one customer, and why: show, merge, unmerge, undo, rebuild, warnings.")
 
 Name = Annotated[str, typer.Argument(help="namespace:value, such as loyalty_card:900, or customer:ID")]
 By = Annotated[str, typer.Option(help="Who decides")]
@@ -86,6 +86,30 @@ def undo(
             _preview(found, told)
             return
         typer.echo(decisions.undo(connection, decision_id, by, note, found.clock().now()))
+
+
+@app.command("rebuild", help="Group everybody anew, after [identity] of onevoice.toml was changed.")
+def rebuild(by: By = "cli", dry_run: Dry = False, data_dir: DataDir = None) -> None:
+    """The engine does it by the rules it was started with; a dry run by those of onevoice.toml as it is now."""
+    import json
+
+    from onevoice import database
+    from onevoice.customers import decisions
+    from onevoice.engine.client import EngineClient
+    from onevoice.events import sources
+
+    found = settings(data_dir)
+    with database.opened(found) as pool, pool.begin() as connection:
+        if dry_run:
+            ids = {one.name: one.id for one in sources.all_sources(connection)}
+            told = EngineClient(found).ask("identity_rebuild", identity=found.identity, ids=ids)
+            typer.echo(json.dumps(told, indent=1))
+            return
+        decisions.ask_rebuild(connection, by, found.clock().now())
+    typer.echo(
+        "The engine groups everybody anew in its next step, by the rules it was started with. Where onevoice.toml was "
+        "changed since then, start it again first. Once it is done, a --dry-run finds nothing to change."
+    )
 
 
 @app.command("decisions", help="List what people decided, the newest first.")

@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from onevoice.customers import identity, profiles
 from onevoice.customers.facts import IDENTITY_DECISIONS
 from onevoice.customers.identifiers import RULES, Identifier, Rules, identifier
-from onevoice.customers.identity import BLOCK, MERGE, PART, UNDO
+from onevoice.customers.identity import BLOCK, MERGE, PART, REBUILD, UNDO
 from onevoice.customers.models import identifier as published
 from onevoice.customers.models import identity_decision as table
 from onevoice.customers.schemas import DecisionEntry
@@ -173,6 +173,12 @@ def listed(
     return [dict(row) for row in connection.execute(query).mappings()]
 
 
+def ask_rebuild(connection: Connection, person: str, now: datetime) -> None:
+    """Has the engine group everybody anew by the rules it was started with."""
+    told = DecisionEntry(decision_id="", action=REBUILD, person=person, note="", decided_at=now)
+    inbox.append(connection, [Entry(INTERNAL_SOURCE, Kind.IDENTITY, now, msgspec.json.encode(told))])
+
+
 def _keep(connection: Connection, entry: DecisionEntry) -> None:
     one, other = Identifier(entry.namespace, entry.value), Identifier(entry.other_namespace, entry.other_value)
     connection.execute(
@@ -209,10 +215,13 @@ def load(
     rules: Rules,
 ) -> None:
     """Takes decisions in. An identifier never seen does not come into being by being decided about."""
-    if entries:
-        told = [_decision.decode(entry.payload) for entry in entries]
-        _, moved = identity.resolve(warehouse, {}, [], revision, projected, rules, rows(told))
-        profiles.rebuild(warehouse, moved, secret)
+    told = [_decision.decode(entry.payload) for entry in entries]
+    moved: set[int] = set()
+    if decided := [one for one in told if one.action != REBUILD]:
+        _, moved = identity.resolve(warehouse, {}, [], revision, projected, rules, rows(decided))
+    if len(decided) < len(told):
+        moved |= identity.rebuild(warehouse, revision, projected, rules)
+    profiles.rebuild(warehouse, moved, secret)
 
 
 def rows(told: Sequence[DecisionEntry]) -> pa.Table:

@@ -35,7 +35,7 @@ _SEEN = {
     "revision": "!int64",
 }
 
-MERGE, PART, BLOCK, UNDO = "merge", "part", "block", "undo"
+MERGE, PART, BLOCK, UNDO, REBUILD = "merge", "part", "block", "undo", "rebuild"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +102,19 @@ def regroup(
     ends = pa.table({"identifier_id": pa.array(ids, pa.int64())})
     ends = pa.concat_tables([ends, _same_anew(warehouse, ends)])
     return _regroup(warehouse, ends, revision, projected, rules)
+
+
+def rebuild(warehouse: Warehouse, revision: int, projected: Sequence[Facts], rules: Rules) -> set[int]:
+    """Groups everybody anew, after the rules have changed; returns the customers that changed.
+
+    What comes out is what these rules would have made of the same links from the start. To be called within a
+    transaction.
+    """
+    everybody = warehouse.read(warehouse.table(IDENTIFIERS).select("identifier_id"))
+    if everybody.num_rows == 0:
+        return set()
+    _take_seen(warehouse, warehouse.stage("seen_identifiers", _seen_table({}, revision)))  # nobody new
+    return _regroup(warehouse, everybody, revision, projected, rules)
 
 
 @remembered
@@ -341,6 +354,8 @@ def _shared(warehouse: Warehouse, touched: ir.Table, rules: Rules) -> pa.Table:
     limit = ibis.cases((rows.namespace == USER, rules.most_neighbours), *limits, else_=rules.of("").shared_over)
     blocked = _live(warehouse.table(IDENTITY_DECISIONS)).filter(lambda row: row.action == BLOCK).select("identifier_id")
     is_blocked = rows.identifier_id.isin(blocked.identifier_id)
+    if rules.blocked:  # what was blocked only after it had come; later it is no identifier at all
+        is_blocked |= rows.value.lower().isin(sorted(rules.blocked))
     over = (ibis.coalesce(rows.people, 0) > limit) | (ibis.coalesce(rows.neighbours, 0) > rules.most_neighbours)
     was = ibis.coalesce(rows.is_shared, False)
     # As numbers, because ClickHouse's truth values come as such.

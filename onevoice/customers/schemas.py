@@ -64,7 +64,7 @@ class DecisionEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a person decided about who is who. Ends are given as identifiers, since they may not be known yet."""
 
     decision_id: str
-    action: str  # merge, part, block, undo
+    action: str  # merge, part, block, undo; rebuild, which is about everybody
     person: str
     note: str
     decided_at: datetime

@@ -59,6 +59,33 @@ def preview(warehouse: Warehouse, told: DecisionEntry, rules: Rules) -> dict[str
     }
 
 
+def rebuilt(warehouse: Warehouse, rules: Rules) -> dict[str, Any]:
+    """What grouping everybody anew by these rules would change: profiles split, profiles merged, rows that move."""
+    scratch = warehouses.connect("duckdb://")
+    try:
+        scratch.create(COPIED)
+        for facts in COPIED:
+            scratch.append(facts, warehouse.read(warehouse.table(facts)))
+        was = scratch.stage("was", scratch.read(scratch.table(IDENTIFIERS).select("identifier_id", was="customer_id")))
+        with scratch.transaction():
+            identity.rebuild(scratch, 1, [], rules)
+        rows = scratch.table(IDENTIFIERS).select("identifier_id", "customer_id")
+        # Kept aside, for the rebuild writes the table anew.
+        both = scratch.stage("both", scratch.read(rows.join(was, "identifier_id")))
+        split = both.group_by("was").aggregate(n=both.customer_id.nunique())
+        merged = both.group_by("customer_id").aggregate(n=both.was.nunique())
+        told = {
+            "profiles_before": scratch.count(split),
+            "profiles_after": scratch.count(merged),
+            "split": scratch.count(split.filter(split.n > 1)),
+            "merged": scratch.count(merged.filter(merged.n > 1)),
+        }
+        moved = scratch.read(both.filter(both.was != both.customer_id).select("identifier_id"))
+    finally:
+        scratch.close()
+    return {**told, "moved": {"identifiers": moved.num_rows, **_counts(warehouse, moved["identifier_id"].to_pylist())}}
+
+
 def _copy(warehouse: Warehouse, scratch: Warehouse, decided: pa.Table) -> None:
     """Copies the clusters of the decision's ends, all that these are linked to, and what is linked to that."""
     identifiers, links = warehouse.table(IDENTIFIERS), warehouse.table(IDENTITY_LINKS)

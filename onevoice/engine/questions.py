@@ -62,6 +62,11 @@ def identity_preview(
     return merging.preview(warehouse, msgspec.convert(told, DecisionEntry), rules(identity, {}))
 
 
+def identity_rebuild(warehouse: Warehouse, now: datetime, identity: dict[str, Any], ids: dict[str, int]) -> Any:
+    """See engine.merging.rebuilt; `ids` of the sources by name, which the rules name."""
+    return merging.rebuilt(warehouse, rules(identity, ids))
+
+
 def timeline(warehouse: Warehouse, now: datetime, customer_id: int, limit: int = 100) -> list[dict[str, Any]]:
     """What the customer did and what was sent to them, the newest first: events, orders, messages with their news."""
     views.customer(warehouse, customer_id, now)
@@ -269,6 +274,7 @@ QUESTIONS: dict[str, Question] = {
         customer_of,
         identity_warnings,
         identity_preview,
+        identity_rebuild,
         timeline,
         reasons,
         matches,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from onevoice.customers.decisions import Decision, entry, undoing
 from onevoice.customers.facts import IDENTIFIERS, IDENTITY_DECISIONS
-from onevoice.customers.identifiers import RULES, Identifier
+from onevoice.customers.identifiers import RULES, Identifier, Rules
 from onevoice.database.inbox import Entry, Kind
 from onevoice.engine.load import TABLES, take
 from onevoice.engine.merging import preview
@@ -94,13 +94,18 @@ def empty(warehouse: Warehouse) -> None:
         warehouse.execute(f"DELETE FROM {facts.name}" if warehouse.is_duckdb else f"TRUNCATE TABLE {facts.name}")
 
 
-def world(warehouse: Warehouse, batches: Sequence[Sequence[Entry]]) -> dict[str, Any]:
-    """All that the warehouse says once the batches are in: every table, who is in which segment, the KPIs."""
+def world(warehouse: Warehouse, batches: Sequence[Sequence[Entry]], rules: Rules = RULES) -> dict[str, Any]:
+    """All that the warehouse says once the batches are in."""
     empty(warehouse)
     for revision, batch in enumerate(batches, 1):
         if batch:
             with warehouse.transaction():
-                take(warehouse, batch, SOURCES, b"secret", revision)
+                take(warehouse, batch, SOURCES, b"secret", revision, rules)
+    return state(warehouse)
+
+
+def state(warehouse: Warehouse) -> dict[str, Any]:
+    """Every table, who is in which segment, the KPIs."""
     said: dict[str, Any] = {}
     for facts in TABLES:
         if facts is not IDENTITY_DECISIONS:
