@@ -66,12 +66,14 @@ def rebuilt(warehouse: Warehouse, rules: Rules) -> dict[str, Any]:
         scratch.create(COPIED)
         for facts in COPIED:
             scratch.append(facts, warehouse.read(warehouse.table(facts)))
-        was = scratch.stage("was", scratch.read(scratch.table(IDENTIFIERS).select("identifier_id", was="customer_id")))
+        was = scratch.stage(
+            "was_grouped", scratch.read(scratch.table(IDENTIFIERS).select("identifier_id", was="customer_id"))
+        )
         with scratch.transaction():
             identity.rebuild(scratch, 1, [], rules)
         rows = scratch.table(IDENTIFIERS).select("identifier_id", "customer_id")
         # Kept aside, for the rebuild writes the table anew.
-        both = scratch.stage("both", scratch.read(rows.join(was, "identifier_id")))
+        both = scratch.stage("was_and_is", scratch.read(rows.join(was, "identifier_id")))
         split = both.group_by("was").aggregate(n=both.customer_id.nunique())
         merged = both.group_by("customer_id").aggregate(n=both.was.nunique())
         told = {

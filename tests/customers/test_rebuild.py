@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 
 from onevoice.customers.decisions import REBUILD
 from onevoice.customers.facts import IDENTIFIERS
@@ -18,6 +18,12 @@ from tests.customers.test_unmerge import EVENTS, SOURCES, decided, event, named,
 
 TIGHT = Rules({**NAMESPACES, "loyalty_card": Namespace("proven", limit=1, priority=10)}, largest_profile=3)
 LOOSE = Rules({**NAMESPACES, "user_id": replace(NAMESPACES["user_id"], limit=5)})
+
+TOGETHER = [
+    (["user_id:u1", "loyalty_card:c1"], "order", 1, 0),
+    (["user_id:u1", "loyalty_card:c2"], "order", 1, 1),
+    (["user_id:u2", "loyalty_card:c2"], "traits", 1, 2),
+]
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +43,7 @@ def customers(warehouse: Warehouse) -> dict[int, int]:
 
 
 @given(events=EVENTS)
+@example(events=TOGETHER)  # each of the rules below makes something else of it
 @settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
 @pytest.mark.parametrize(("before", "after"), [(RULES, TIGHT), (TIGHT, LOOSE), (LOOSE, RULES)])
 def test_what_is_rebuilt_is_as_if_the_rules_had_always_held(
@@ -55,6 +62,15 @@ def test_what_is_rebuilt_is_as_if_the_rules_had_always_held(
         len(set(became.values())),
     )
     assert rebuilt(memory, after)["moved"]["identifiers"] == 0
+
+
+def test_the_rules_above_differ_in_what_they_make_of_it(duck: Warehouse) -> None:
+    told = [event(number, *one) for number, one in enumerate(TOGETHER)]
+    made = []
+    for rules in (RULES, TIGHT, LOOSE):
+        world(duck, [told], rules)
+        made.append(len(set(customers(duck).values())))
+    assert made[1] > made[2] and made[0] > made[2]
 
 
 def test_a_value_blocked_after_it_came_joins_nobody_any_more(duck: Warehouse) -> None:
