@@ -31,19 +31,17 @@ def _measured(asked: Anniversary, scope: Scope) -> Measured:
     dates = current(scope, asked.trait)
     profiles = scope.table(PROFILES).select("customer_id", "time_zone")
     found = dates.join(profiles, "customer_id")
-    found = found.filter(found.value.re_search(r'^"\d{4}-\d{2}-\d{2}'))
-    found = found.select("customer_id", "time_zone", date=found.value.substr(1, 10))
-    here = scope.now.date()
-    day = found.date.substr(5, 5)
-    met: ir.BooleanValue = ibis.literal(False)
-    by_day = _zones(scope)
-    elsewhere = [zone for today, zones in by_day.items() if today != here for zone in zones]
-    for today, zones in by_day.items():
-        among = found.time_zone.isin(zones) if today != here else found.time_zone.notin(elsewhere)
-        met = met | (among & day.isin(_days(today, asked)))
-    # Few have their day anywhere on earth: to ask that first spares the others the time zones.
-    anywhere = sorted({one for today in by_day for one in _days(today, asked)})
-    return Measured(found, day.isin(anywhere) & met)
+    found = found.select("customer_id", "time_zone", date=found.value.substr(1, 10), _value=found.value)
+    here, day = scope.now.date(), found._value.substr(6, 5)
+    zones = _zones(scope)
+    elsewhere = [
+        (found.time_zone.isin(names), _is_near(day, today, today, asked))
+        for today, names in zones.items()
+        if today != here
+    ]
+    # Few have their day anywhere on earth: to ask that first spares the others the rest.
+    met = _is_near(day, min(zones), max(zones), asked) & found._value.re_search(r'^"\d{4}-\d{2}-\d{2}')
+    return Measured(found, met & ibis.cases(*elsewhere, else_=_is_near(day, here, here, asked)) if elsewhere else met)
 
 
 def _zones(scope: Scope) -> dict[date, list[str]]:
@@ -58,13 +56,12 @@ def _zones(scope: Scope) -> dict[date, list[str]]:
     return found
 
 
-def _days(today: date, asked: Anniversary) -> list[str]:
-    """The days of the year in the window, as MM-DD."""
-    days = [today + timedelta(days=offset) for offset in range(-asked.ago, asked.ahead + 1)]
-    found = [f"{day:%m-%d}" for day in days]
-    if any(f"{day:%m-%d}" == "02-28" and (day + timedelta(days=1)).month == 3 for day in days):
-        found.append("02-29")
-    return found
+def _is_near(day: ir.StringValue, first: date, last: date, asked: Anniversary) -> ir.BooleanValue:
+    """Whether a day of the year (MM-DD) is in the window around the days from `first` to `last`."""
+    begin, end = first - timedelta(days=asked.ago), last + timedelta(days=asked.ahead)
+    is_leap_day_too = f"{end:%m-%d}" == "02-28" and (end + timedelta(days=1)).month == 3
+    after, before = day >= f"{begin:%m-%d}", day <= ("02-29" if is_leap_day_too else f"{end:%m-%d}")
+    return after & before if begin.year == end.year else after | before
 
 
 def _check(asked: Anniversary, here: str) -> None:
