@@ -13,8 +13,6 @@ from datetime import timedelta
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from onevoice.customers.identifiers import USER, Rules
 
@@ -46,6 +44,9 @@ class Refusal:
 
 def parts(size: int, left: Ints, right: Ints) -> Ints:
     """The connected part that each of `size` members is in."""
+    from scipy.sparse import coo_array  # large, and of all roles only the engine asks
+    from scipy.sparse.csgraph import connected_components
+
     graph = coo_array((np.ones(len(left), dtype=np.int8), (left, right)), shape=(size, size))
     return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
 

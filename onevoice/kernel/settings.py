@@ -29,7 +29,7 @@ class Settings:
     data_dir: Path = Path("data")
     database_url: str = ""  # empty: the embedded PostgreSQL in data_dir
     warehouse_url: str = ""  # empty: duckdb:// in data_dir
-    warehouse_memory_mb: int = 700  # what DuckDB may hold in memory; beyond that it works on disk
+    warehouse_memory_mb: int = 350  # what DuckDB may hold in memory; beyond that it works on disk
     host: str = "127.0.0.1"
     port: int = 8080
     engine_port: int = 8081  # the engine answers the api here, on 127.0.0.1
