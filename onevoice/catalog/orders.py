@@ -40,6 +40,11 @@ def counted(orders: ir.Table) -> ir.Table:
     return orders.filter(orders.status == COUNTED)
 
 
+def earning(orders: ir.Table) -> ir.Table:
+    """The rows that say what was earned: the orders that count, and returns whose sale is not known, which lower it."""
+    return orders.filter((orders.status == COUNTED) | (orders.revenue != 0))
+
+
 def made(orders: ir.Table) -> ir.Table:
     """The orders that somebody made and did not cancel, whatever came back of them; for what people did."""
     is_sale = (orders.status == COUNTED) | (orders.gross_revenue > 0)

@@ -6,29 +6,11 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine
-from typer.testing import CliRunner
 
-from onevoice.cli.main import app
 from onevoice.customers import consent
 from onevoice.customers.consent import Consent, policies, topics
 from onevoice.customers.identifiers import Identifier
-from onevoice.kernel.settings import Settings
 from tests.conftest import NOW
-
-
-@pytest.fixture
-def typed(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Types a command; returns its exit status and output."""
-    monkeypatch.setenv("ONEVOICE_DATABASE_URL", settings.database_url)
-    monkeypatch.setenv("ONEVOICE_DATA_DIR", str(settings.data_dir))
-
-    def run(*words: str) -> tuple[int, str]:
-        result = CliRunner().invoke(app, list(words))
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return result.exit_code, result.stdout
-
-    return run
 
 
 def test_a_customers_consents_are_shown_with_reason_and_text(typed: Any, db: Engine) -> None:

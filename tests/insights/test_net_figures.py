@@ -109,6 +109,12 @@ def test_a_return_at_the_till_without_its_sale_lowers_customer_and_store(shop: W
     tell(shop, refunded("r1", **back, products=[{"product_id": "p2", "price": 5}]))
     assert overview(shop) == [3, 6, 70.0, 75.0, 5.0, pytest.approx(70 / 3), 2, 0.5, 2]
     assert outcome(shop) == {1: (2, 45.0), 2: (1, 25.0)}
+    summed = {"of": "orders", "function": "sum", "property": "revenue"}
+    for least, found in ((45, {1}), (45.01, set())):
+        assert meets(shop, orders={"measure": "revenue", "at_least": least}) == found
+        assert meets(shop, aggregate={**summed, "at_least": least}) == found
+    assert meets(shop, orders={"measure": "average", "at_most": 22.5}) == {1}
+    assert meets(shop, orders={"at_least": 2}) == {1}
     rows = shop.table(ORDERS)
     (store_316,) = shop.rows(rows.filter(rows.store_id == "316").aggregate(revenue=rows.revenue.sum()))
     assert store_316["revenue"] == -5

@@ -68,7 +68,9 @@ ONE_OF = ("equals", "not_equals", "one_of", "contains", *SIDES, "top_percent", "
 def figures(asked: Measure, scope: Scope) -> ir.Table:
     """customer_id and `value` of those who have one: float64, or text for a function of `TEXTS`."""
     needed = () if asked.property is None else (asked.property,)
-    found = selected(scope, asked, needed)
+    # The sum of what orders brought is net of every return; an average or a highest order is one of orders.
+    is_money = (asked.of, asked.function, asked.property) == ("orders", "sum", "revenue")
+    found = selected(scope, asked, needed, money=is_money)
     rows = found.rows
     if asked.function == "count":
         return rows.group_by("customer_id").aggregate(value=rows.count().cast("float64"))

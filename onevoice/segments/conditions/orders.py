@@ -1,9 +1,13 @@
-"""What was ordered: how many, for how much. Orders count as catalog.orders says, revenue is net."""
+"""What was ordered: how many, for how much. Orders count as catalog.orders says, revenue is net.
+
+As in the KPIs (insights.metrics) a return whose sale is not known is no order, and lowers revenue and average.
+"""
 
 from typing import Literal
 
 import msgspec
 
+from onevoice.catalog.orders import COUNTED
 from onevoice.segments.conditions.kind import Kind, Measured, Number, Scope
 from onevoice.segments.conditions.sources import Rows, check_rows, reads_rows, selected
 from onevoice.segments.conditions.values import Where
@@ -26,9 +30,9 @@ def _rows(asked: Orders) -> Rows:
 
 
 def _measured(asked: Orders, scope: Scope) -> Measured:
-    rows = selected(scope, _rows(asked)).rows
-    revenue = rows.revenue.sum().cast("float64")
-    measure = {"count": rows.count(), "revenue": revenue, "average": revenue / rows.count()}[asked.measure]
+    rows = selected(scope, _rows(asked), money=asked.measure != "count").rows
+    revenue, orders = rows.revenue.sum().cast("float64"), (rows.status == COUNTED).sum()
+    measure = {"count": rows.count(), "revenue": revenue, "average": revenue / orders.nullif(0)}[asked.measure]
     totals = rows.group_by("customer_id").aggregate(**{asked.measure: measure})
     found = totals[asked.measure]
     if asked.at_least is not None:

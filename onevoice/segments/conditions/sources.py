@@ -12,7 +12,7 @@ import ibis.expr.types as ir
 import msgspec
 
 from onevoice.catalog.facts import COUPON_EVENTS, ORDER_LINES, ORDERS, PRODUCTS, REFUNDS
-from onevoice.catalog.orders import counted, kept
+from onevoice.catalog.orders import counted, earning, kept
 from onevoice.delivery.facts import MESSAGES
 from onevoice.events.facts import EVENTS
 from onevoice.kernel.errors import InvalidInput
@@ -79,10 +79,15 @@ class Selected:
         return _operand(self.scope, self.rows, self.source, name)
 
 
-def selected(scope: Scope, asked: Rows, also: Iterator[str] | tuple[str, ...] = (), timed: bool = True) -> Selected:
-    """The rows asked about, of the window where they are `timed`. `also` names further properties that are needed."""
+def selected(
+    scope: Scope, asked: Rows, also: Iterator[str] | tuple[str, ...] = (), timed: bool = True, money: bool = False
+) -> Selected:
+    """The rows asked about, of the window where they are `timed`. `also` names further properties that are needed.
+
+    For `money`, orders also with the returns that lower it (catalog.orders.earning).
+    """
     source = source_of(asked)
-    rows = source.counted(scope.table(source.facts))
+    rows = (earning if money else source.counted)(scope.table(source.facts))
     if asked.event is not None:
         rows = rows.filter(rows.name == asked.event)
     rows = inside(scope, rows, source.moment, asked if timed else Windowed())
