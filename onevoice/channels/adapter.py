@@ -70,6 +70,7 @@ class News(StrEnum):
     BOUNCED = "bounced"
     OPENED = "opened"
     CLICKED = "clicked"
+    REPLIED = "replied"  # a person answered on that channel; what machines answer is no reply
     UNSUBSCRIBED = "unsubscribed"
     COMPLAINED = "complained"
 
@@ -85,6 +86,22 @@ class MessageNews:
     error_code: str = ""
     address_is_dead: bool = False  # suppress the address on this channel
     raw: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class InboundMessage:
+    """What a person wrote to us on a channel. Automatic answers are none of these."""
+
+    channel: str
+    sender: str  # the person's address there, as we would write to it
+    text: str
+    occurred_at: datetime
+    provider_event_id: str  # makes a repetition recognisable
+    message_id: str = ""  # of our message that it answers, where the channel says so
+    raw: Mapping[str, Any] = field(default_factory=dict)
+
+
+Told = MessageNews | InboundMessage
 
 
 @dataclass(frozen=True)
@@ -117,8 +134,11 @@ class ChannelAdapter(Protocol):
         """Gives back what `open` took."""
         ...
 
-    def news(self, request: WebhookRequest) -> list[MessageNews]:
-        """Reads a webhook. Raises onevoice.kernel.errors.Unauthorized where its signature is wrong."""
+    def news(self, request: WebhookRequest) -> Sequence[Told]:
+        """Reads a webhook: news of messages, and what people wrote.
+
+        Raises onevoice.kernel.errors.Unauthorized where its signature is wrong.
+        """
         ...
 
     def parts(self, content: Mapping[str, str]) -> int:

@@ -21,7 +21,7 @@ MESSAGES = Facts(
         "tick": "!int64",  # the tick that planned it; the hand-off's position
         "accepted_at": "timestamp(6)",
         "delivered_at": "timestamp(6)",
-        "opened_at": "timestamp(6)",  # first human open or click
+        "opened_at": "timestamp(6)",  # first human open, click or reply
         "clicked_at": "timestamp(6)",
         "unsubscribed_at": "timestamp(6)",
         "failed_at": "timestamp(6)",
@@ -29,6 +29,7 @@ MESSAGES = Facts(
         "error_code": "string",
         "cost": MONEY,
         "content_key": "string",  # names what is said, where a journey's step names it
+        "replied_at": "timestamp(6)",  # a person's first answer
     },
     ("journey", "customer_id"),
 )

@@ -64,6 +64,11 @@ message = Table(
         "not_before",
         postgresql_where=text("state = 'queued'"),
     ),
+    Index(
+        "ix_message_address",  # whose answers are found by the address they come from
+        "address",
+        postgresql_where=text("attempts > 0 AND channel NOT IN ('email', 'push', 'webpush', 'webhook')"),
+    ),
     Index("ix_message_sending", "worker", postgresql_where=text("state = 'sending'")),
     Index("ix_message_paused", "journey", "step", postgresql_where=text("state = 'paused'")),
     Index("ix_message_in_doubt", "attempted_at", postgresql_where=text("state = 'in_doubt'")),

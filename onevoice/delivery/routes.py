@@ -12,13 +12,13 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from onevoice.channels.adapter import ChannelAdapter, MessageNews, News, WebhookRequest
+from onevoice.channels.adapter import ChannelAdapter, InboundMessage, MessageNews, News, WebhookRequest
 from onevoice.customers import consent, suppression
 from onevoice.customers.consent import Consent
 from onevoice.customers.suppression import Suppressed
 from onevoice.database import driver, inbox
 from onevoice.database.inbox import Entry
-from onevoice.delivery import unsubscribe_page
+from onevoice.delivery import inbound, unsubscribe_page
 from onevoice.delivery.machines import is_machine
 from onevoice.delivery.schemas import MessageEntry
 from onevoice.delivery.settlement import entry
@@ -207,7 +207,7 @@ class _Providers:
             raise NotFound(f"There is no channel {channel!r}")
         now = self._clock.now()
         query = f"?{request.url.query}" if request.url.query else ""
-        news = adapter.news(
+        told = adapter.news(
             WebhookRequest(
                 method=request.method,
                 url=f"{self._base_url}{request.url.path}{query}",
@@ -216,15 +216,22 @@ class _Providers:
                 received_at=now,
             )
         )
+        news = [one for one in told if isinstance(one, MessageNews)]
+        written = [one for one in told if isinstance(one, InboundMessage)]
         entries = [_told(channel, one, now) for one in news]
-        if any(_consequential(one) for one in news):
-            await run_in_threadpool(self._act, news, entries, now)
+        if written or any(_consequential(one) for one in news):
+            await run_in_threadpool(self._act, news, written, entries, now)
         elif entries:
             await self._committer.append(entries)
         return Response(status_code=204)
 
-    def _act(self, news: Sequence[MessageNews], entries: Sequence[Entry], now: datetime) -> None:
-        """Writes news that say that an address must not be used again, with what follows, in one transaction."""
+    def _act(
+        self, news: Sequence[MessageNews], written: Sequence[InboundMessage], entries: Sequence[Entry], now: datetime
+    ) -> None:
+        """Writes what people wrote, and news that say that an address must not be used again, with what follows."""
+        for message in written:  # each in a transaction of its own: see door.enter
+            with self._pool.begin() as connection:
+                inbound.take(connection, message, now)
         with self._pool.begin() as connection:
             inbox.append(connection, entries)
             for one in filter(_consequential, news):
@@ -232,13 +239,13 @@ class _Providers:
                     row = raw.execute(f"SELECT {_MESSAGE} FROM message WHERE id = %s", (one.message_id,)).fetchone()  # noqa: S608
                 if row is None:
                     continue
-                message = _Message(*row)
+                about = _Message(*row)
                 complained = one.news is News.COMPLAINED
                 reason = "complained" if complained else "bounced"
-                listed = Suppressed(message.channel, message.address, reason, one.occurred_at)
+                listed = Suppressed(about.channel, about.address, reason, one.occurred_at)
                 suppression.suppress(connection, self._secret, [listed], now)
                 if complained:
-                    _withdraw(connection, message, "webhook", {"message": str(message.id)}, now)
+                    _withdraw(connection, about, "webhook", {"message": str(about.id)}, now)
 
 
 def _consequential(news: MessageNews) -> bool:

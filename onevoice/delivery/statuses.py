@@ -1,8 +1,8 @@
 """A message's state as a projection over its news, merged by rank: order and repetition of what arrives do not matter.
 
-Rules beyond the rank: a click is an opening, an opening is a delivery (whoever did it: a mail proxy that fetches the
-picture has the message), what machines open or click moves nobody's `opened_at` or `clicked_at`, and a message whose
-highest news is a failure was neither delivered nor is it failed once a higher one says that it arrived.
+Rules beyond the rank: a click or a reply is an opening, an opening is a delivery (whoever did it: a mail proxy that
+fetches the picture has the message), what machines open or click moves nobody's `opened_at` or `clicked_at`, and a
+message whose highest news is a failure was neither delivered nor is it failed once a higher one says that it arrived.
 """
 
 from functools import reduce
@@ -22,6 +22,7 @@ RANK = (
     "bounced",  # came back after it had been delivered, as far as was known
     "opened",
     "clicked",
+    "replied",
     "unsubscribed",
     "complained",
 )
@@ -36,6 +37,7 @@ _MERGED = (
     "delivered_at",
     "opened_at",
     "clicked_at",
+    "replied_at",
     "unsubscribed_at",
     "failed_at",
     "status",
@@ -59,13 +61,14 @@ def project(messages: ir.Table, news: ir.Table) -> ir.Table:
     def first(*words: str) -> ir.TimestampValue:
         return marked.occurred_at.min(where=marked.news.isin(words) & marked.by_hand)
 
-    reached = ("delivered", "opened", "clicked", "unsubscribed", "complained")
+    reached = ("delivered", "opened", "clicked", "replied", "unsubscribed", "complained")
     summed = marked.group_by("message_id").aggregate(
         rank=marked.counted.max(),
         first_accepted=first("accepted"),
         first_reached=marked.occurred_at.min(where=marked.news.isin(reached)),
-        first_opened=first("opened", "clicked"),
+        first_opened=first("opened", "clicked", "replied"),
         first_clicked=first("clicked"),
+        first_replied=first("replied"),
         first_unsubscribed=first("unsubscribed"),
         first_failed=first(*_UNDELIVERABLE),
         last_error=marked.error_code.max(where=marked.error_code != ""),
@@ -81,6 +84,7 @@ def project(messages: ir.Table, news: ir.Table) -> ir.Table:
         delivered_at=ibis.ifelse(lost, nothing, joined.first_reached),
         opened_at=joined.first_opened,
         clicked_at=joined.first_clicked,
+        replied_at=joined.first_replied,
         unsubscribed_at=joined.first_unsubscribed,
         failed_at=ibis.ifelse(lost, joined.first_failed, nothing),
         status=reduce(

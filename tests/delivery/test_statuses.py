@@ -50,6 +50,14 @@ def test_a_click_without_an_opening_opened_and_delivered_it(store: Warehouse) ->
     assert found["opened_at"] == found["clicked_at"] == found["delivered_at"] == naive(minutes(3))
 
 
+def test_a_reply_opened_the_message_and_outranks_a_click(store: Warehouse) -> None:
+    planned(store, 1)
+    load(store, [news(1, "replied", minutes(3)), news(1, "clicked", minutes(4))])
+    found = row(store)
+    assert (found["status"], found["replied_at"]) == ("replied", naive(minutes(3)))
+    assert (found["opened_at"], found["clicked_at"]) == (naive(minutes(3)), naive(minutes(4)))
+
+
 def test_what_machines_open_or_click_was_delivered_and_no_more(store: Warehouse) -> None:
     planned(store, 1)
     load(store, [news(1, "accepted", minutes(1)), news(1, "opened", minutes(2), machine=True)])

@@ -6,6 +6,8 @@ revision = "0017"
 down_revision = "0016"
 
 STATEMENTS = """
+CREATE INDEX ix_message_address ON message (address)
+    WHERE attempts > 0 AND channel NOT IN ('email', 'push', 'webpush', 'webhook');
 """
 
 
