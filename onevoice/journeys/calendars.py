@@ -1,9 +1,11 @@
 """Entries by the calendar: at times that a document names, and around dates that customers' traits say.
 
-How far a journey has looked is a watermark, so that a time that passed while nobody looked is taken up, none is twice,
-and a clock set back does nothing again.
+When the calendar last brought something is a watermark, so that a time that passed while nobody looked is taken up,
+none is twice, and a clock set back does nothing again.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -20,27 +22,54 @@ from onevoice.journeys.spans import WEEKDAYS, clock_time, offset
 from onevoice.kernel.clock import naive
 from onevoice.segments.conditions.kind import Scope
 from onevoice.segments.conditions.traits import current
-from onevoice.warehouse import Warehouse, set_watermark, watermark
+from onevoice.warehouse import WATERMARKS, Warehouse, set_watermark
+
+PREFIX = "calendar:"
+"""Of the names of the watermarks."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def candidates(warehouse: Warehouse, journey: Laid, now: datetime) -> ir.Table | None:
-    """Whoever comes in by what the calendar has brought since it was last looked at; None where it brought nothing."""
-    name = f"calendar:{journey.name}"
-    mark = watermark(warehouse, name)[0]
-    since = EPOCH + mark * _MICROSECOND if mark else journey.launched_at or now - _MICROSECOND
-    if now <= since:
-        return None
-    set_watermark(warehouse, name, (now - EPOCH) // _MICROSECOND, 0)
+@dataclass(frozen=True)
+class Calendar:
+    """How far each journey has looked, and where customers live: asked once for all journeys of a tick."""
+
+    marks: dict[str, int]
+    zones: list[str]
+
+
+def calendar(warehouse: Warehouse, journeys: Sequence[Laid]) -> Calendar:
+    """For those of the journeys that people enter by the calendar."""
+    entries = [one.document.entry for one in journeys]
+    if not any(entry.schedule or entry.date for entry in entries):
+        return Calendar({}, [])
+    table = warehouse.table(WATERMARKS)
+    held = warehouse.rows(table.filter(table.name.startswith(PREFIX)))
+    zones: list[str] = []
+    if any(entry.date for entry in entries):
+        zones = warehouse.read(warehouse.table(PROFILES).select("time_zone").distinct())["time_zone"].to_pylist()
+    return Calendar({row["name"].removeprefix(PREFIX): row["transaction"] for row in held}, sorted(zones))
+
+
+def candidates(warehouse: Warehouse, journey: Laid, known: Calendar, now: datetime) -> ir.Table | None:
+    """Whoever comes in by what the calendar has brought since it last brought something; None where it did not."""
+    mark = known.marks.get(journey.name)
+    if mark is not None:
+        since = EPOCH + mark * _MICROSECOND
+    else:
+        since = journey.launched_at or now
+        set_watermark(warehouse, PREFIX + journey.name, (since - EPOCH) // _MICROSECOND, 0)
     since = max(since, now - LATEST)
     entry = journey.document.entry
     if entry.schedule is not None:
         times = occurrences(entry.schedule, since, now)
-        return _everybody(warehouse, times[-1]) if times else None
-    assert entry.date is not None
-    return _dated(warehouse, entry.date, since, now)
+        found = _everybody(warehouse, times[-1]) if times else None
+    else:
+        found = _dated(warehouse, entry.date or DateEntry(""), known.zones, since, now)
+    if found is not None:
+        set_watermark(warehouse, PREFIX + journey.name, (now - EPOCH) // _MICROSECOND, 0)
+    return found
 
 
 def occurrences(schedule: Schedule, since: datetime, now: datetime) -> list[datetime]:
@@ -73,13 +102,14 @@ def _everybody(warehouse: Warehouse, at: datetime) -> ir.Table:
     )
 
 
-def _dated(warehouse: Warehouse, entry: DateEntry, since: datetime, now: datetime) -> ir.Table | None:
+def _dated(
+    warehouse: Warehouse, entry: DateEntry, zones: Sequence[str], since: datetime, now: datetime
+) -> ir.Table | None:
     """Those whose date, moved by the offset, has come where they live."""
     away, wall = offset(entry.offset, ""), clock_time(entry.at, "")
     profiles = warehouse.table(PROFILES)
-    names = warehouse.read(profiles.select("time_zone").distinct())["time_zone"].to_pylist()
     rows: list[tuple[str, str, datetime, str]] = []
-    for name in names:
+    for name in zones:
         zone = zone_of(name)
         day = since.astimezone(zone).date() - timedelta(days=1)
         while day <= now.astimezone(zone).date():

@@ -50,6 +50,7 @@ def enter(
     """Lets in whoever comes, with their arm; gives how many by journey. Of each journey only the newest version."""
     found = dict.fromkeys((journey.name for journey in journeys), 0)
     by_segment = _by_segment(warehouse, [one for one in journeys if one.document.entry.segment], now)
+    calendar = calendars.calendar(warehouse, journeys)
     for journey in journeys:
         entry = journey.document.entry
         if entry.segment is not None:
@@ -57,7 +58,7 @@ def enter(
                 rows = NEWCOMERS.filter(NEWCOMERS.journey == journey.name).select(*CANDIDATE.names)
                 found[journey.name] = _enrol(warehouse, journey, rows, now, control)
         elif entry.schedule is not None or entry.date is not None:
-            rows_or_none = calendars.candidates(warehouse, journey, now)
+            rows_or_none = calendars.candidates(warehouse, journey, calendar, now)
             if rows_or_none is not None:
                 found[journey.name] = _enrol(warehouse, journey, rows_or_none, now, control)
         elif pattern(journey)[0] in news.names:

@@ -18,6 +18,10 @@ SENTENCES = {
     "holdout": "Not contacted: the customer is in the journey's hold-out, by which its effect is measured.",
     "already_reached": "Not sent on {channel}: the customer had opened or clicked an earlier message of the cascade.",
     "goal": "The journey ended: the customer did what it was for.",
+    "exit": "The journey ended: the customer did what it names as its exit.",
+    "stopped": "The journey ended: it was stopped.",
+    "control": "Not contacted: the customer is in the global control group, which no journey contacts.",
+    "too_late": "Not sent: it should have been said more than three days before.",
     "merged": "The journey ended here: the customer was in it twice, under identifiers that turned out to be one.",
     "step_removed": "The journey ended: its newer version has no longer the step at which the customer stood.",
 }
