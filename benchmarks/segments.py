@@ -35,7 +35,8 @@ FILL = [
     "'e' || i FROM range({customers}) r(i)",
     "INSERT INTO products SELECT 'p' || i, 'Product ' || i, 'Brand ' || i % 40, 'Category ' || i % 50, 'd', NULL, "
     "'2025-01-01', NULL, NULL, NULL, NULL FROM range(10000) r(i)",
-    "INSERT INTO events SELECT i, 1, 'track', ['Product Viewed', 'Product Added', 'Email Opened', 'Push Opened', "
+    "INSERT INTO events (event_id, source_id, type, name, channel, identifier_id, customer_id, occurred_at, "
+    "received_at, properties) SELECT i, 1, 'track', ['Product Viewed', 'Product Added', 'Email Opened', 'Push Opened', "
     "'SMS Link Clicked', 'Page', 'Search', 'Login'][(hash(i) % 8 + 1)::INT], 'web', c, c, "
     "{moment}, {moment}, "
     'CASE WHEN i % 3 = 0 THEN \'{{"colour":"red"}}\' ELSE \'{{"colour":"blue"}}\' END '
@@ -48,7 +49,7 @@ FILL = [
     "r, 0, 1, r FROM (SELECT i, (hash(i, 7) % 5000) / 100 AS r, (hash(i // 3, 3) % {customers})::BIGINT AS c, "
     "{moment} AS t FROM (SELECT i, (i // 3) / {orders} AS share FROM range({lines}) r(i)))",
     "INSERT INTO messages SELECT 'm' || i, 'j', 1, 's', ['email', 'push', 'sms'][i % 3 + 1], 'n' || c, c, c, 'a', 't', "
-    "'it', 'offers', '2026-01-01', 1, '2026-01-01', '2026-01-01', NULL, NULL, NULL, NULL, 'delivered', NULL, 0.001 "
+    "'it', 'offers', '2026-01-01', 1, '2026-01-01', '2026-01-01', NULL, NULL, NULL, NULL, 'delivered', NULL, 0.001, NULL "
     "FROM (SELECT i, (hash(i, 8) % {customers})::BIGINT AS c FROM range({messages}) r(i))",
     "INSERT INTO message_events SELECT 'd' || i, 'm' || i, 'delivered', '2026-01-01', '2026-01-01', false, NULL, NULL, "
     "'{{}}' FROM range({messages}) r(i)",
