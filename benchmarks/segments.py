@@ -49,8 +49,8 @@ FILL = [
     "r, 0, 1, r FROM (SELECT i, (hash(i, 7) % 5000) / 100 AS r, (hash(i // 3, 3) % {customers})::BIGINT AS c, "
     "{moment} AS t FROM (SELECT i, (i // 3) / {orders} AS share FROM range({lines}) r(i)))",
     "INSERT INTO messages SELECT 'm' || i, 'j', 1, 's', ['email', 'push', 'sms'][i % 3 + 1], 'n' || c, c, c, 'a', 't', "
-    "'it', 'offers', '2026-01-01', 1, '2026-01-01', '2026-01-01', NULL, NULL, NULL, NULL, 'delivered', NULL, 0.001, NULL "
-    "FROM (SELECT i, (hash(i, 8) % {customers})::BIGINT AS c FROM range({messages}) r(i))",
+    "'it', 'offers', '2026-01-01', 1, '2026-01-01', '2026-01-01', NULL, NULL, NULL, NULL, 'delivered', NULL, 0.001, "
+    "NULL FROM (SELECT i, (hash(i, 8) % {customers})::BIGINT AS c FROM range({messages}) r(i))",
     "INSERT INTO message_events SELECT 'd' || i, 'm' || i, 'delivered', '2026-01-01', '2026-01-01', false, NULL, NULL, "
     "'{{}}' FROM range({messages}) r(i)",
     "INSERT INTO message_events SELECT 'o' || i, 'm' || i, 'opened', TIMESTAMP '2026-01-01' + to_seconds(i % 86400), "
