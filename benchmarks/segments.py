@@ -301,8 +301,13 @@ def fill(store: Warehouse, size: int) -> None:
     store.create(TABLES)
     customers = size // 10
     sizes = {"events": size, "customers": customers, "orders": size // 5, "lines": size // 2, "messages": size // 20}
+    columns = {facts.name: list(facts.columns) for facts in TABLES}
     for statement in FILL:
-        store.execute(statement.format(**sizes, moment=ARRIVED))
+        into, values = statement.format(**sizes, moment=ARRIVED).split(" SELECT ", 1)
+        if "(" not in into:  # columns that came later are behind the others, and stay empty
+            given = len(store.backend.con.execute(f"DESCRIBE SELECT {values}").fetchall())
+            into += f" ({', '.join(columns[into.split()[-1]][:given])})"
+        store.execute(f"{into} SELECT {values}")
 
 
 def run(size: int) -> list[Result]:
