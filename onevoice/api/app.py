@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 import onevoice
 from onevoice import database
 from onevoice.api import (
+    backtests,
     consents,
     customers,
     delivery,
@@ -63,6 +64,7 @@ KEYED = (
     customers,
     segments,
     journeys,
+    backtests,
     results,
     kpis,
     sources,

@@ -47,7 +47,7 @@ def apply(connection: Connection, folder: Path, clock: Clock) -> list[dict[str, 
 
     Raises InvalidInput naming the file; then nothing must be committed.
     """
-    found = sorted(_documents(folder), key=lambda pair: ORDER.index(pair[1]["kind"]))
+    found = sorted(documents(folder), key=lambda pair: ORDER.index(pair[1]["kind"]))
     names = [document["name"] for _, document in found if document["kind"] == "segment"]
     changes = []
     for file, document in found:
@@ -75,10 +75,11 @@ def apply(connection: Connection, folder: Path, clock: Clock) -> list[dict[str, 
     return changes
 
 
-def _documents(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    files = sorted([*folder.rglob("*.yaml"), *folder.rglob("*.yml")])
+def documents(place: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The documents of a file, or of a folder's `*.yaml` files, each with its file. Raises InvalidInput."""
+    files = [place] if place.is_file() else sorted([*place.rglob("*.yaml"), *place.rglob("*.yml")])
     if not files:
-        raise InvalidInput(f"{folder} holds no *.yaml file")
+        raise InvalidInput(f"{place} holds no *.yaml file")
     for file in files:
         try:
             documents = list(yaml.safe_load_all(file.read_text()))

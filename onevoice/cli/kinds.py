@@ -37,3 +37,10 @@ class ExportFormat(StrEnum):
 
     PARQUET = "parquet"
     CSV = "csv"
+
+
+class KnownAs(StrEnum):
+    """How a back-test knows people: as they were known at the time, or as they are today."""
+
+    THEN = "then"
+    TODAY = "today"

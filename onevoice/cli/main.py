@@ -24,7 +24,7 @@ from onevoice.cli import (
     sources,
     suppress,
 )
-from onevoice.cli.kinds import ExportFormat, ExportKind, ImportKind, Role
+from onevoice.cli.kinds import ExportFormat, ExportKind, ImportKind, KnownAs, Role
 from onevoice.cli.options import AsJson, DataDir
 from onevoice.cli.options import settings as _settings
 
@@ -208,6 +208,29 @@ def recommendations_command(
     from onevoice.cli import results
 
     results.recommendations(data_dir, shown, as_json)
+
+
+@app.command("backtest", help="Run a journey over the past, with nothing sent: who, what, why not, at what cost.")
+def backtest_command(
+    what: Annotated[str, typer.Argument(help="A YAML file or folder with the journey, or a saved journey's name")],
+    since: Annotated[str, typer.Option("--from", help="Its first day (default: 90 days before --to)")] = "",
+    until: Annotated[str, typer.Option("--to", help="Its last instant (default: now)")] = "",
+    only: Annotated[str, typer.Option(help="Which journey, where the file holds several")] = "",
+    every: Annotated[int | None, typer.Option(help="Minutes between two looks at the segments, 15 to 1440")] = None,
+    known: Annotated[KnownAs, typer.Option(help="People as known then, or as known today")] = KnownAs.THEN,
+    reacting: Annotated[bool, typer.Option(help="Whether people react, as they did in the past")] = True,
+    check: Annotated[bool, typer.Option("--check", help="Exit 1 where an assertion of the document is broken")] = False,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """The running engine does it; where none runs, this command itself."""
+    from datetime import timedelta
+
+    from onevoice.cli import backtesting
+
+    pause = timedelta(minutes=every) if every is not None else None
+    wish = backtesting.Wish(what, only, since, until, pause, known.value, reacting)
+    raise typer.Exit(backtesting.run(_settings(data_dir), wish, as_json, check))
 
 
 @app.command("doctor", help="Check database, warehouse, queue, channels and disk, and say what is wrong.")

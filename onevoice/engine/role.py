@@ -14,6 +14,7 @@ from sqlalchemy import Connection, text
 
 from onevoice import database
 from onevoice.database import inbox
+from onevoice.engine import backtests
 from onevoice.engine.answers import serve
 from onevoice.engine.engine import Engine
 from onevoice.kernel.log import logger
@@ -27,6 +28,9 @@ SLICE = timedelta(milliseconds=200)
 
 POLL_SECONDS = 0.05
 """Pause between two looks into the inbox; each costs the database well under a millisecond."""
+
+STOPPING_SECONDS = 10.0
+"""How long a back-test in work is waited for."""
 
 log = logger("engine")
 
@@ -47,6 +51,13 @@ def run(settings: Settings) -> None:
                 return
         engine = Engine(settings)
         server = serve(engine)
+        beside = threading.Thread(
+            target=backtests.serve,
+            args=(engine.warehouse.reader(), engine.database, engine.secret, clock, stop),
+            name="backtests",
+            daemon=True,
+        )
+        beside.start()
         log.info("leading", warehouse=settings.warehouse)
         try:
             while not stop.is_set():
@@ -62,6 +73,7 @@ def run(settings: Settings) -> None:
                 _wait(leadership, watermark(engine.warehouse, "inbox"), stop, settings.engine_interval_seconds)
         finally:
             server.should_exit = True
+            beside.join(STOPPING_SECONDS)  # it looks up before its next instant
             engine.close()
 
 

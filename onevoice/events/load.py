@@ -4,7 +4,7 @@ Works on a batch as columns. What it writes it writes in the caller's transactio
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -134,8 +134,8 @@ def _take(batch: Batch, event_id: str, source_id: int, received_at: datetime, ev
         properties = bytes(_traits_of(call, context))
         if event.type == "identify":
             batch.described.add(primary.id)
-            for name, value in _mapping.decode(properties).items():
-                batch.traits.append((primary.id, primary.id, snake(name), _trait(bytes(value)), at, event_id))
+            for name, value in told_traits(properties):
+                batch.traits.append((primary.id, primary.id, name, value, at, event_id))
     name = (call.event if event.type == "track" else call.name) or ""
     written = properties.decode()
     row = (event_id, source_id, event.type, name, channel, primary.id, primary.id, at, received_at, written)
@@ -213,6 +213,12 @@ def _link(
 
 def _traits_of(call: Call, context: Context | None) -> msgspec.Raw:
     return _given(call.traits) or (_given(context.traits) if context else None) or _empty
+
+
+def told_traits(properties: bytes) -> Iterator[tuple[str, str | None]]:
+    """The names and values of the traits that an identify call told, as they are kept."""
+    for name, value in _mapping.decode(properties).items():
+        yield snake(name), _trait(bytes(value))
 
 
 def _trait(raw: bytes) -> str | None:

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from onevoice.journeys import spans
+from onevoice.journeys.assertions import Assertion, check_assertion
 from onevoice.journeys.entries import Entry, check_entry
 from onevoice.journeys.spans import Happening, Name, check_happening, duration
 from onevoice.journeys.steps import KINDS, Layout, Node, Step, kind_of
@@ -20,6 +21,9 @@ from onevoice.kernel.errors import InvalidInput
 from onevoice.segments.tree import condition, segments_named
 
 Status = Literal["draft", "live", "paused", "stopped", "archived"]
+
+FINISH, LEAVE = "finish", "leave"
+"""What `migrate` may say beside a step to move to: to go on with the old version to its end, or to go out."""
 
 STEP_ID = r"[A-Za-z0-9_-]+"
 
@@ -62,6 +66,9 @@ class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     priority: Annotated[int, Meta(ge=-100, le=100)] = 0  # the higher comes first where two want the same person
     transactional: bool = False  # something the customer has asked for: sent before others, without marketing's limits
     status: Status | None = None  # None: as it is; a new journey is a draft
+    asserts: list[Assertion] = msgspec.field(default_factory=list, name="assert")  # checked on a back-test
+    # What becomes of who stands at a step of an older version: see moves.py.
+    migrate: dict[str, str] = msgspec.field(default_factory=dict)
 
     @property
     def segments(self) -> set[str]:
@@ -176,6 +183,8 @@ def _check(journey: Document) -> None:
         happening = getattr(journey, name)
         if happening is not None:
             check_happening(happening, f"$.{name}")
+    for number, assertion in enumerate(journey.asserts):
+        check_assertion(assertion, f"$.assert[{number}]")
     hours = journey.policy.quiet_hours
     if hours and clock_time(hours.start, _QUIET + ".from") == clock_time(hours.end, _QUIET + ".to"):
         raise InvalidInput(f"quiet hours that end when they begin are none, or for ever - at `{_QUIET}`")
@@ -185,6 +194,12 @@ def _check(journey: Document) -> None:
             raise InvalidInput(f"two steps have the id `{step.id}` - at `{place}`")
         known.add(step.id)
         kind_of(step).check(step.asked, f"{place}.{step.kind}")
+    for old, fate in journey.migrate.items():
+        if fate not in (FINISH, LEAVE) and fate not in known:
+            raise InvalidInput(
+                f"expected {FINISH}, {LEAVE}, or a step of this version: {', '.join(sorted(known))} "
+                f"- at `$.migrate.{old}`"
+            )
     for place, step in all_steps(journey.steps):
         if step.kind == "jump" and step.asked.to not in known:
             raise InvalidInput(
