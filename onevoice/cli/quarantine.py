@@ -93,25 +93,25 @@ def replayed(
 @app.command("discard", help="Say that an entry is not wanted; it stays readable, and `reopen` undoes it.")
 def discard(number: Number, data_dir: DataDir = None) -> None:
     """Marks it."""
-    from onevoice import database
-    from onevoice.events import replay
-
-    found = settings(data_dir)
-    with database.opened(found) as pool, pool.begin() as connection:
-        replay.discard(connection, number, found.clock().now())
+    _mark("discard", number, data_dir)
     typer.echo(f"Entry {number} is discarded.")
 
 
 @app.command("reopen", help="Undo a discard.")
 def reopen(number: Number, data_dir: DataDir = None) -> None:
     """It is open again."""
+    _mark("reopen", number, data_dir)
+    typer.echo(f"Entry {number} is open.")
+
+
+def _mark(how: str, number: int, data_dir: DataDir) -> None:
     from onevoice import database
     from onevoice.events import replay
 
+    mark = {"discard": replay.discard, "reopen": replay.reopen}[how]
     found = settings(data_dir)
     with database.opened(found) as pool, pool.begin() as connection:
-        replay.reopen(connection, number, found.clock().now())
-    typer.echo(f"Entry {number} is open.")
+        mark(connection, number, found.clock().now())
 
 
 def _open(connection: Any, reason: str | None) -> list[int]:

@@ -16,9 +16,9 @@ from sqlalchemy import Connection, select, tuple_
 from sqlalchemy.exc import IntegrityError
 
 from onevoice.customers import identity, profiles
+from onevoice.customers.evidence import BLOCK, MERGE, PART, REBUILD, UNDO
 from onevoice.customers.facts import IDENTITY_DECISIONS
 from onevoice.customers.identifiers import RULES, Identifier, Rules, identifier
-from onevoice.customers.identity import BLOCK, MERGE, PART, REBUILD, UNDO
 from onevoice.customers.models import identifier as published
 from onevoice.customers.models import identity_decision as table
 from onevoice.customers.schemas import DecisionEntry

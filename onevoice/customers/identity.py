@@ -17,10 +17,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from onevoice.customers import refusals
+from onevoice.customers import evidence, refusals
 from onevoice.customers.facts import IDENTIFIERS, IDENTITY_DECISIONS, IDENTITY_LINKS
 from onevoice.customers.grouping import Edges, grouped, least, parts
-from onevoice.customers.identifiers import ANONYMOUS, DEVICE, PROVEN, RULES, TRUSTS, USER, Identifier, Rules
+from onevoice.customers.identifiers import ANONYMOUS, DEVICE, PROVEN, RULES, USER, Identifier, Rules
 from onevoice.kernel.ids import fact_id
 from onevoice.warehouse import Facts, Warehouse, remembered
 
@@ -34,8 +34,6 @@ _SEEN = {
     "seen_at": "!timestamp(6)",
     "revision": "!int64",
 }
-
-MERGE, PART, BLOCK, UNDO, REBUILD = "merge", "part", "block", "undo", "rebuild"
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +181,7 @@ def _awaited(warehouse: Warehouse) -> ir.Table:
 def _decided(new: ir.Table, decisions: ir.Table) -> ir.Table:
     of_one = decisions.semi_join(new, "identifier_id")
     about = of_one.union(decisions.semi_join(new, decisions.other_id == new.identifier_id))
-    ends = _ends(about.select(left_id=about.identifier_id, right_id=about.other_id))
+    ends = evidence.ends(about.select(left_id=about.identifier_id, right_id=about.other_id))
     return ends.filter(ends.identifier_id != 0)
 
 
@@ -196,7 +194,7 @@ def _take_links(warehouse: Warehouse, links: Sequence[Link]) -> pa.Table:
     if warehouse.count(earlier):
         warehouse.delete(IDENTITY_LINKS, earlier)
     warehouse.append(IDENTITY_LINKS, news.select(*IDENTITY_LINKS.columns))
-    return warehouse.read(_ends(news))
+    return warehouse.read(evidence.ends(news))
 
 
 @remembered
@@ -223,87 +221,8 @@ def _decided_ends(warehouse: Warehouse, decided: pa.Table) -> ir.Table:
     warehouse.append(IDENTITY_DECISIONS, warehouse.stage("new_decisions", fresh.anti_join(table, "decision_id")))
     undone = table.semi_join(fresh, table.decision_id == fresh.undoes)
     about = fresh.union(undone.select(*fresh.columns))
-    ends = _ends(about.select(left_id=about.identifier_id, right_id=about.other_id))
+    ends = evidence.ends(about.select(left_id=about.identifier_id, right_id=about.other_id))
     return ends.filter(ends.identifier_id != 0)
-
-
-@remembered
-def _ends(links: ir.Table) -> ir.Table:
-    """The identifiers that links join."""
-    return links.select(identifier_id=links.left_id).union(links.select(identifier_id=links.right_id), distinct=True)
-
-
-# -- what counts
-
-
-@remembered
-def _live(decisions: ir.Table) -> ir.Table:
-    """Decisions that were not undone, with their ends in order."""
-    undone = decisions.filter(decisions.action == UNDO).select(decision_id="undoes")
-    live = decisions.filter(decisions.action != UNDO).anti_join(undone, "decision_id")
-    return live.mutate(
-        left_id=ibis.least(live.identifier_id, live.other_id), right_id=ibis.greatest(live.identifier_id, live.other_id)
-    )
-
-
-@remembered
-def _verdicts(decisions: ir.Table) -> ir.Table:
-    """The newest decision about each pair."""
-    live = _live(decisions)
-    live = live.filter(live.action.isin([MERGE, PART]))
-    newest = ibis.row_number().over(
-        group_by=["left_id", "right_id"], order_by=[ibis.desc(live.decided_at), ibis.desc(live.decision_id)]
-    )
-    ranked = live.mutate(rank=newest)
-    return ranked.filter(ranked.rank == 0)
-
-
-def _pairs(warehouse: Warehouse, among: ir.Table) -> ir.Table:
-    """Pairs with an end among identifiers: strongest trust, earliest time, and whether people or aliases said so."""
-    return _pairs_of(warehouse.table(IDENTITY_LINKS), warehouse.table(IDENTITY_DECISIONS), among)
-
-
-@remembered
-def _pairs_of(links: ir.Table, decisions: ir.Table, among: ir.Table) -> ir.Table:
-    verdicts = _verdicts(decisions)
-    merges = verdicts.filter(verdicts.action == MERGE)
-    trust = ibis.cases(*((links.trust == name, rank) for rank, name in enumerate(TRUSTS)), else_=len(TRUSTS))
-    told = links.select(
-        "left_id",
-        "right_id",
-        trust=trust.cast("int64"),
-        at=links.linked_at,
-        is_alias=((links.kind == "alias") & (links.trust == PROVEN)).cast("int64"),
-        manual=ibis.literal(0, "int64"),
-    )
-    said = merges.select(
-        "left_id",
-        "right_id",
-        trust=ibis.literal(0, "int64"),
-        at=merges.decided_at,
-        is_alias=ibis.literal(0, "int64"),
-        manual=ibis.literal(1, "int64"),
-    )
-    rows = told.union(said)
-    of_left = rows.semi_join(among, rows.left_id == among.identifier_id)
-    of_right = rows.semi_join(among, rows.right_id == among.identifier_id)
-    both = of_left.union(of_right)  # a pair of which both ends are among them comes twice, which changes nothing below
-    return both.group_by("left_id", "right_id").aggregate(
-        trust=both.trust.min(), at=both["at"].min(), is_alias=both.is_alias.max(), manual=both.manual.max()
-    )
-
-
-def _neighbours(warehouse: Warehouse, among: ir.Table) -> ir.Table:
-    """Each of the identifiers beside each it is linked to, with what `_pairs` says: identifier_id, other_id, ..."""
-    return _neighbours_of(_pairs(warehouse, among), among)
-
-
-@remembered
-def _neighbours_of(pairs: ir.Table, among: ir.Table) -> ir.Table:
-    rest = [name for name in pairs.columns if name not in ("left_id", "right_id")]
-    forth = pairs.select(*rest, identifier_id=pairs.left_id, other_id=pairs.right_id)
-    back = pairs.select(*rest, identifier_id=pairs.right_id, other_id=pairs.left_id)
-    return forth.union(back).semi_join(among, "identifier_id")
 
 
 def _same_anew(warehouse: Warehouse, ends: pa.Table) -> pa.Table:
@@ -317,7 +236,7 @@ def _same_anew(warehouse: Warehouse, ends: pa.Table) -> pa.Table:
     members = warehouse.stage(
         "explicit_members", identifiers.semi_join(touched, "same_id").select("identifier_id", "same_id")
     )
-    pairs = _pairs(warehouse, members)
+    pairs = evidence.pairs(warehouse, members)
     edges = warehouse.read(pairs.filter((pairs.is_alias + pairs.manual) > 0).select("left_id", "right_id"))
     held = warehouse.read(members).sort_by("identifier_id")
     ids, before = held["identifier_id"].to_numpy(), held["same_id"].to_numpy()
@@ -331,53 +250,8 @@ def _same_anew(warehouse: Warehouse, ends: pa.Table) -> pa.Table:
     following = identifiers.join(target, "identifier_id")
     following = following.mutate(same_id=following.same_now)
     warehouse.replace(IDENTIFIERS, ["identifier_id"], following.select(*IDENTIFIERS.columns))
-    neighbours = _neighbours(warehouse, target)
+    neighbours = evidence.neighbours(warehouse, target)
     return warehouse.read(neighbours.select(identifier_id=neighbours.other_id).distinct())
-
-
-def _shared(warehouse: Warehouse, touched: ir.Table, rules: Rules) -> pa.Table:
-    """Of each touched identifier whether it is seen with too many: identifier_id, is_shared, was_shared.
-
-    People count by the strongest trust among its links: who merely claims a card cannot take it from its owner.
-    """
-    identifiers = warehouse.table(IDENTIFIERS)
-    met = _met(_neighbours(warehouse, touched), identifiers)
-    needy = [name for name, rule in rules.namespaces.items() if rule.needs_proof]
-    met = met.filter((met.trust == 0) | ~(met.namespace.isin(needy) | met.met.isin(needy)))
-    met = met.mutate(best=met.trust.min().over(group_by="identifier_id"))
-    counted = met.group_by("identifier_id").aggregate(
-        people=met.person.nunique(where=(met.met == USER) & (met.trust == met.best)), neighbours=met.other_id.nunique()
-    )
-    mine = identifiers.semi_join(touched, "identifier_id")
-    rows = mine.left_join(counted, "identifier_id").drop("identifier_id_right")
-    limits = [(rows.namespace == name, rule.shared_over) for name, rule in rules.namespaces.items() if name != USER]
-    limit = ibis.cases((rows.namespace == USER, rules.most_neighbours), *limits, else_=rules.of("").shared_over)
-    blocked = _live(warehouse.table(IDENTITY_DECISIONS)).filter(lambda row: row.action == BLOCK).select("identifier_id")
-    is_blocked = rows.identifier_id.isin(blocked.identifier_id)
-    if rules.blocked:  # what was blocked only after it had come; later it is no identifier at all
-        is_blocked |= rows.value.lower().isin(sorted(rules.blocked))
-    over = (ibis.coalesce(rows.people, 0) > limit) | (ibis.coalesce(rows.neighbours, 0) > rules.most_neighbours)
-    was = ibis.coalesce(rows.is_shared, False)
-    # As numbers, because ClickHouse's truth values come as such.
-    told = warehouse.read(rows.select("identifier_id", now=(over | is_blocked).cast("int8"), was=was.cast("int8")))
-    return pa.table(
-        {
-            "identifier_id": told["identifier_id"],
-            "is_shared": pc.equal(told["now"], 1),
-            "was_shared": pc.equal(told["was"], 1),
-        }
-    )
-
-
-@remembered
-def _met(near: ir.Table, identifiers: ir.Table) -> ir.Table:
-    """Neighbours that events told of, with both namespaces and whose the other one is."""
-    near = near.filter(near.manual == 0)
-    own = identifiers.select("identifier_id", "namespace")
-    other = identifiers.select(
-        other_id=identifiers.identifier_id, met=identifiers.namespace, person=identifiers.same_id
-    )
-    return near.join(own, "identifier_id").join(other, "other_id")
 
 
 # -- grouping
@@ -387,16 +261,16 @@ def _regroup(warehouse: Warehouse, ends: pa.Table, revision: int, projected: Seq
     """Groups anew all that the identifiers `ends` are or become linked to; returns the customers that changed."""
     identifiers = warehouse.table(IDENTIFIERS)
     touched = warehouse.stage("touched", ends.group_by("identifier_id").aggregate([]))
-    shared = _shared(warehouse, touched, rules)
+    shared = evidence.shared(warehouse, touched, rules)
     freed = shared.filter(pc.and_(shared["was_shared"], pc.invert(shared["is_shared"])))
     if freed.num_rows:  # their neighbours may join again
-        near = _neighbours(warehouse, warehouse.stage("freed", freed.select(["identifier_id"])))
+        near = evidence.neighbours(warehouse, warehouse.stage("freed", freed.select(["identifier_id"])))
         more = warehouse.read(near.select(identifier_id=near.other_id))
         touched = warehouse.stage("touched", pa.concat_tables([ends, more]).group_by("identifier_id").aggregate([]))
     members = warehouse.stage("touched_identifiers", _members(identifiers, touched))
     dead = warehouse.stage("shared_now", shared.filter(shared["is_shared"]).select(["identifier_id"]))
-    edges = warehouse.stage("touched_pairs", _counting(_pairs(warehouse, members), dead))
-    parted = _parted(_verdicts(warehouse.table(IDENTITY_DECISIONS)), members)
+    edges = warehouse.stage("touched_pairs", _counting(evidence.pairs(warehouse, members), dead))
+    parted = _parted(evidence.verdicts(warehouse.table(IDENTITY_DECISIONS)), members)
     found = _grouping(
         warehouse.read(_both_ends(identifiers, members, edges)),
         warehouse.read(edges),
@@ -431,7 +305,7 @@ def _counting(pairs: ir.Table, dead: ir.Table) -> ir.Table:
 @remembered
 def _both_ends(identifiers: ir.Table, members: ir.Table, edges: ir.Table) -> ir.Table:
     """The members, and without a customer those they have a link to that are none."""
-    others = identifiers.semi_join(_ends(edges).anti_join(members, "identifier_id"), "identifier_id")
+    others = identifiers.semi_join(evidence.ends(edges).anti_join(members, "identifier_id"), "identifier_id")
     others = others.select(
         "identifier_id", "namespace", customer_id=ibis.null("int64"), cluster_id="cluster_id", is_shared="is_shared"
     )
@@ -440,7 +314,7 @@ def _both_ends(identifiers: ir.Table, members: ir.Table, edges: ir.Table) -> ir.
 
 @remembered
 def _parted(verdicts: ir.Table, members: ir.Table) -> ir.Table:
-    parted = verdicts.filter(verdicts.action == PART)
+    parted = verdicts.filter(verdicts.action == evidence.PART)
     return parted.semi_join(members, parted.left_id == members.identifier_id).select("left_id", "right_id")
 
 

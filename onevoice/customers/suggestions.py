@@ -10,8 +10,8 @@ from sqlalchemy.dialects.postgresql import insert
 
 from onevoice.customers import decisions
 from onevoice.customers.decisions import Decision
+from onevoice.customers.evidence import MERGE
 from onevoice.customers.identifiers import Identifier
-from onevoice.customers.identity import MERGE
 from onevoice.customers.models import identifier
 from onevoice.customers.models import match_suggestion as table
 from onevoice.customers.schemas import Suggestion
