@@ -30,6 +30,7 @@ MESSAGES = Facts(
         "cost": MONEY,
         "content_key": "string",  # names what is said, where a journey's step names it
         "replied_at": "timestamp(6)",  # a person's first answer
+        "counted": "boolean",  # whether caps and gaps count it; null: yes
     },
     ("journey", "customer_id"),
 )

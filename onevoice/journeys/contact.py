@@ -11,7 +11,7 @@ from onevoice.delivery.facts import MESSAGES
 from onevoice.journeys import moment
 from onevoice.journeys.facts import DECISIONS
 from onevoice.journeys.keeping import later, uuid_of
-from onevoice.journeys.policy import decide, seen
+from onevoice.journeys.policy import Ask, asked, decide, seen
 from onevoice.journeys.spans import duration
 
 if TYPE_CHECKING:
@@ -44,12 +44,14 @@ def contacted(
     told = _told_already(turn, here, send)
     if told is not None:
         reacted = told if reacted is None else ibis.union(reacted, told, distinct=True)
-    document = turn.journey.document
     candidates = here.select(*CANDIDATE)
-    rows = decide(turn.warehouse, candidates, reacted, send.channel, document.topic, document.policy, turn.now)
-    decided = turn.warehouse.stage(name, rows)
+    if reacted is not None:
+        known = reacted.select("enrolment_id", reacted=ibis.literal(True))
+        candidates = candidates.left_join(known, "enrolment_id").drop("enrolment_id_right")
+    ask = asked(turn.journey, turn.node, send.channel, turn.house)
+    decided = decide(turn.warehouse, candidates, ask, turn.now, name)
     turn.add(MESSAGES, turn.remembered(f"messages {name}", lambda: _messages(turn, decided, send)), "message_id")
-    turn.add(DECISIONS, turn.remembered(f"decisions {name}", lambda: _decisions(turn, decided, send)), "decision_id")
+    turn.add(DECISIONS, turn.remembered(f"decisions {name}", lambda: _decisions(turn, decided, ask)), "decision_id")
     return decided
 
 
@@ -66,7 +68,7 @@ def _moved(turn: Turn, decided: ir.Table, wait: str) -> ir.Table:
         arm=ibis.literal("treated"),
         step=ibis.literal(turn.node.key),
         state=ibis.literal("active"),
-        until=decided.quiet_until,
+        until=decided.until,
     )
     past = "beyond" if "beyond" in turn.node.ways else "next"
     reacted, sent, deferred = rows.reason == "already_reached", rows.outcome == "send", rows.outcome == "defer"
@@ -124,14 +126,14 @@ def _messages(turn: Turn, decided: ir.Table, send: Send) -> ir.Table:
     return sent.mutate(**known, **later).select(*MESSAGES.columns)
 
 
-def _decisions(turn: Turn, decided: ir.Table, send: Send) -> ir.Table:
+def _decisions(turn: Turn, decided: ir.Table, ask: Ask) -> ir.Table:
     unique = decided.enrolment_id + ibis.literal(f"|{turn.node.key}|") + moment.stamp()
     return decided.mutate(
         decision_id=turn.warehouse.digest(unique),
         journey=ibis.literal(turn.journey.name),
         step=ibis.literal(turn.node.key),
-        channel=ibis.literal(send.channel),
+        channel=ibis.literal(ask.channel),
         decided_at=moment.at(),
         message_id=ibis.ifelse(decided.outcome == "send", message_id(turn, decided), ibis.null("string")),
-        seen=seen(decided, turn.journey.document.policy),
+        seen=seen(turn.warehouse, decided, ask),
     ).select(*DECISIONS.columns)

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from onevoice.customers.contact.document import lasting
 from onevoice.journeys import spans
 from onevoice.journeys.assertions import Assertion, check_assertion
 from onevoice.journeys.entries import Entry, check_entry
@@ -43,10 +44,12 @@ class QuietHours(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename
 
 
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Limits on contact; see policy.py for the order in which they apply."""
+    """The journey's own limits on contact, beside the house's, which they can only tighten; see policy/."""
 
     cap: Cap | None = None
     quiet_hours: QuietHours | None = None
+    gap: str = ""  # at the least so long after any other message
+    defer_for: str = ""  # what could not be sent for so long is not sent any more
 
 
 class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -188,6 +191,9 @@ def _check(journey: Document) -> None:
     hours = journey.policy.quiet_hours
     if hours and clock_time(hours.start, _QUIET + ".from") == clock_time(hours.end, _QUIET + ".to"):
         raise InvalidInput(f"quiet hours that end when they begin are none, or for ever - at `{_QUIET}`")
+    for name in ("gap", "defer_for"):
+        if length := getattr(journey.policy, name):
+            lasting(length, f"$.policy.{name}")
     known: set[str] = set()
     for place, step in all_steps(journey.steps):
         if step.id in known:

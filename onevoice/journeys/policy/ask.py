@@ -1,0 +1,152 @@
+"""What the contact policy is asked: about which message of which journey, under which rules."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from onevoice.customers.contact import Cap, ContactPolicy, Quiet
+from onevoice.customers.contact.document import OPEN, lasting
+from onevoice.journeys.document import Document, Policy
+from onevoice.journeys.laid import Laid
+from onevoice.journeys.steps import Node, kind_of
+
+_LIMITLESS = Policy()
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A place in a live journey whose people get a message next: it may be a better one for them today."""
+
+    journey: str
+    version: int
+    step: str  # the node at which they stand
+    channel: str
+    topic: str
+    priority: int
+    patience: timedelta
+
+
+@dataclass(frozen=True)
+class House:
+    """What holds for all journeys: the contact policy, and what else is live."""
+
+    policy: ContactPolicy = OPEN
+    contenders: tuple[Contender, ...] = ()
+
+
+NOTHING = House()
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One message to many. The journey's own policy can only tighten the house's: limits are added, none is lifted."""
+
+    journey: str
+    step: str  # the node's key
+    channel: str
+    topic: str
+    transactional: bool = False  # what the customer has asked for: no consent, limits or control group
+    priority: int = 0
+    own: Policy = _LIMITLESS
+    house: House = NOTHING
+    control: bool = True  # whether the global control group is left out
+
+    @property
+    def caps(self) -> tuple[Cap, ...]:
+        """The caps that limit it."""
+        if self.transactional:
+            return ()
+        own = (Cap(self.own.cap.messages, f"{self.own.cap.days} days"),) if self.own.cap else ()
+        held = [cap for cap in (*self.house.policy.caps, *own) if cap.holds(self.channel, self.topic)]
+        return tuple(dict.fromkeys(held))
+
+    @property
+    def gaps(self) -> tuple[timedelta, timedelta]:
+        """At least how long after any message, and after one on the channel."""
+        if self.transactional:
+            return timedelta(), timedelta()
+        any_, on_it = self.house.policy.gaps_on(self.channel)
+        own = lasting(self.own.gap, "$.policy.gap") if self.own.gap else timedelta()
+        return max(any_, own), on_it
+
+    @property
+    def windows(self) -> tuple[Quiet, ...]:
+        """The quiet hours that hold for it."""
+        if self.transactional:
+            return ()
+        hours = self.own.quiet_hours
+        own = (Quiet(hours.start, hours.end),) if hours else ()
+        return (*self.house.policy.quiet_on(self.channel), *own)
+
+    @property
+    def patience(self) -> timedelta:
+        """How long it may be put off."""
+        return _patience(self.house.policy, self.own)
+
+    @property
+    def held_out(self) -> float:
+        """The share of the global control group."""
+        return self.house.policy.control_group.share if self.control and not self.transactional else 0.0
+
+    @property
+    def rivals(self) -> tuple[Contender, ...]:
+        """Places of other journeys from which a message may outrank this one."""
+        if not self.caps:
+            return ()
+        return tuple(
+            one for one in self.house.contenders if one.journey != self.journey and one.priority >= self.priority
+        )
+
+
+def asked(journey: Laid, node: Node, channel: str, house: House) -> Ask:
+    """About a message of a journey's node."""
+    document: Document = journey.document
+    return Ask(
+        journey.name,
+        node.key,
+        channel,
+        document.topic,
+        document.transactional,
+        document.priority,
+        document.policy,
+        house,
+        document.control,
+    )
+
+
+def house(policy: ContactPolicy, journeys: Mapping[tuple[str, int], Laid]) -> House:
+    """What holds for all of these journeys."""
+    found = [contender for journey in journeys.values() for contender in _contenders(policy, journey)]
+    return House(policy, tuple(sorted(found, key=lambda one: (one.journey, one.version, one.step))))
+
+
+def _contenders(policy: ContactPolicy, journey: Laid) -> list[Contender]:
+    document = journey.document
+    if document.transactional:
+        return []
+    patience = _patience(policy, document.policy)
+    return [
+        Contender(journey.name, journey.version, node.key, channel, document.topic, document.priority, patience)
+        for node in journey.graph.nodes.values()
+        if (channel := _next_channel(journey, node)) is not None
+    ]
+
+
+def _next_channel(journey: Laid, node: Node) -> str | None:
+    """The channel of the message that whoever stands at the node gets when they are due; None where none is sure."""
+    seen: set[str] = set()
+    found: Node | None = node
+    while found is not None and found.key not in seen:
+        seen.add(found.key)
+        if kind_of(found).contacts and found.part != "rest":
+            sends = getattr(found.asked, "channels", None)
+            return str(sends[int(found.part)].channel if sends is not None else found.asked.channel)
+        if found.kind != "wait" and found.part != "rest":
+            return None
+        found = journey.node(found.ways["next"]) if set(found.ways) == {"next"} else None
+    return None
+
+
+def _patience(policy: ContactPolicy, own: Policy) -> timedelta:
+    patience = policy.patience
+    return min(patience, lasting(own.defer_for, "$.policy.defer_for")) if own.defer_for else patience
