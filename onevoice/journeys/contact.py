@@ -50,8 +50,9 @@ def contacted(
         candidates = candidates.left_join(known, "enrolment_id").drop("enrolment_id_right")
     ask = asked(turn.journey, turn.node, send.channel, turn.house)
     decided = decide(turn.warehouse, candidates, ask, turn.now, name)
-    turn.add(MESSAGES, turn.remembered(f"messages {name}", lambda: _messages(turn, decided, send)), "message_id")
-    turn.add(DECISIONS, turn.remembered(f"decisions {name}", lambda: _decisions(turn, decided, ask)), "decision_id")
+    rules = f"{name} {hash(ask)}"  # what a decision has seen depends on them
+    turn.add(MESSAGES, turn.remembered(f"messages {rules}", lambda: _messages(turn, decided, send)), "message_id")
+    turn.add(DECISIONS, turn.remembered(f"decisions {rules}", lambda: _decisions(turn, decided, ask)), "decision_id")
     return decided
 
 

@@ -1,13 +1,13 @@
 """Who comes into a journey: by which way, whether they may (again), and into which arm they are dealt."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 
+from onevoice.customers.contact import ControlGroup
 from onevoice.journeys import calendars, moment
 from onevoice.journeys.asking import Question, asked
 from onevoice.journeys.facts import ENROLMENTS
@@ -29,23 +29,14 @@ REQUESTED, SCANNED = "Journey Entry Requested", "Code Scanned"
 CANDIDATE = ibis.schema({"customer_id": "int64", "at": "timestamp(6)", "key": "string", "token": "string"})
 """Somebody who is to come in: since when, with which key, and what tells this entry from another of theirs."""
 
+NO_CONTROL = ControlGroup()
+
 FOR_EVER = datetime(2999, 1, 1)
 """Later than any enrolment."""
 
 
-@dataclass(frozen=True)
-class Control:
-    """The global control group: who is in it comes into no journey that does not leave it out of account."""
-
-    share: float = 0.0
-    salt: str = ""
-
-
-NO_CONTROL = Control()
-
-
 def enter(
-    warehouse: Warehouse, journeys: Sequence[Laid], news: News, now: datetime, control: Control = NO_CONTROL
+    warehouse: Warehouse, journeys: Sequence[Laid], news: News, now: datetime, control: ControlGroup = NO_CONTROL
 ) -> dict[str, int]:
     """Lets in whoever comes, with their arm; gives how many by journey. Of each journey only the newest version."""
     found = dict.fromkeys((journey.name for journey in journeys), 0)
@@ -155,7 +146,7 @@ def _by_event(warehouse: Warehouse, journey: Laid, news: News, now: datetime) ->
     )
 
 
-def _enrol(warehouse: Warehouse, journey: Laid, rows: ir.Table, now: datetime, control: Control) -> int:
+def _enrol(warehouse: Warehouse, journey: Laid, rows: ir.Table, now: datetime, control: ControlGroup) -> int:
     """Enrols the candidates (of the shape CANDIDATE) whom the rule lets in; who is held out has ended at once."""
     document = journey.document
     rows = warehouse.stage("candidates", rows.cast(CANDIDATE))
@@ -182,7 +173,7 @@ def _enrol(warehouse: Warehouse, journey: Laid, rows: ir.Table, now: datetime, c
         arm=ibis.cases((controlled, "control"), (held, "holdout"), else_="treated"),
         step=ibis.literal(node),
         state=ibis.ifelse(left_out, "done", "active"),
-        reason=ibis.cases((controlled, "control"), (held, "holdout"), else_=""),
+        reason=ibis.cases((controlled, "control_group"), (held, "holdout"), else_=""),
         entered_at=new["at"],
         due_at=new["at"],
         updated_at=moment.at(),
@@ -192,9 +183,9 @@ def _enrol(warehouse: Warehouse, journey: Laid, rows: ir.Table, now: datetime, c
     )
     entered = warehouse.stage("entered", enrolled.cast(SHAPE))
     append_new(warehouse, ENROLMENTS, entered, "enrolment_id")
-    for arm in ("holdout", "control"):
+    for arm, reason in (("holdout", "holdout"), ("control", "control_group")):
         if arm == "holdout" or share:
-            record(warehouse, entered.filter(entered.arm == arm), arm)
+            record(warehouse, entered.filter(entered.arm == arm), reason)
     return count
 
 

@@ -15,9 +15,10 @@ from datetime import UTC, datetime, timedelta
 import ibis
 import ibis.expr.types as ir
 
+from onevoice.customers.contact import OPEN, ContactPolicy
 from onevoice.delivery.facts import MESSAGES
 from onevoice.journeys import moment
-from onevoice.journeys.enrolment import NO_CONTROL, Control, enter
+from onevoice.journeys.enrolment import enter
 from onevoice.journeys.facts import EFFECTS, ENROLMENTS
 from onevoice.journeys.habits import learn_daily
 from onevoice.journeys.keeping import LATEST, SHAPE, WOKEN, record
@@ -25,6 +26,7 @@ from onevoice.journeys.laid import Laid, laid
 from onevoice.journeys.leaving import leave_by_edit, leave_by_merge, standing, stop
 from onevoice.journeys.listening import fall_back, hear
 from onevoice.journeys.news import heard, news
+from onevoice.journeys.policy import House, house
 from onevoice.journeys.service import OVER, SavedJourney
 from onevoice.journeys.steps import Node, kind_of
 from onevoice.journeys.turn import Turn
@@ -48,9 +50,9 @@ class TickReport:
 
 
 def tick(
-    warehouse: Warehouse, journeys: Sequence[SavedJourney], now: datetime, control: Control = NO_CONTROL
+    warehouse: Warehouse, journeys: Sequence[SavedJourney], now: datetime, policy: ContactPolicy = OPEN
 ) -> TickReport:
-    """Moves the journeys on to `now`. Of a journey several versions may be handed over: people are let into the newest,
+    """Moves the journeys on to `now`, under the house's contact policy. Of a journey several versions may be handed over: people are let into the newest,
     and finish on theirs where the newest's moves say so. Of one that was stopped everybody is taken out."""
     report = TickReport()
     with warehouse.transaction():
@@ -69,15 +71,16 @@ def tick(
         newest = {one.name: one for one in sorted(versions.values(), key=lambda one: one.version)}
         ordered = sorted(versions.values(), key=lambda one: (-one.document.priority, one.name, one.version))
         told = news(warehouse, list(newest.values()))
-        report.entered = enter(warehouse, list(newest.values()), told, now, control)
+        report.entered = enter(warehouse, list(newest.values()), told, now, policy.control_group)
         leave_by_merge(warehouse, list(newest.values()))
         where = standing(warehouse, newest.keys())
         if leave_by_edit(warehouse, versions, where):
             where = standing(warehouse, newest.keys())
         fall_back(warehouse, ordered, where)
+        rules = house(policy, versions)
         for turn in range(ROUNDS):
             hear(warehouse, ordered, told, where, now, again=turn > 0)
-            if not _walk(warehouse, ordered, now):
+            if not _walk(warehouse, ordered, now, rules):
                 break
             where = standing(warehouse, newest.keys())
         heard(warehouse, list(newest.values()), told)
@@ -106,7 +109,7 @@ class Crowd:
     taken: set[str] = field(default_factory=set)  # the nodes at which they were taken further
 
 
-def _walk(warehouse: Warehouse, journeys: Sequence[Laid], now: datetime) -> bool:
+def _walk(warehouse: Warehouse, journeys: Sequence[Laid], now: datetime, rules: House) -> bool:
     """Moves everybody who is due, journey by journey; tells whether somebody came to a place where they wait for
     something that may have happened already."""
     held, woken = warehouse.table(ENROLMENTS), WOKEN
@@ -126,11 +129,11 @@ def _walk(warehouse: Warehouse, journeys: Sequence[Laid], now: datetime) -> bool
             everybody = len(counts) == 1
             is_mine = (due.journey == journey.name) & (due.journey_version == journey.version)
             crowd = Crowd(due if everybody else warehouse.stage("journey_due", due.filter(is_mine)), mine)
-            listens = _walk_one(warehouse, journey, crowd, now) or listens
+            listens = _walk_one(warehouse, journey, crowd, now, rules) or listens
     return listens
 
 
-def _walk_one(warehouse: Warehouse, journey: Laid, first: Crowd, now: datetime) -> bool:
+def _walk_one(warehouse: Warehouse, journey: Laid, first: Crowd, now: datetime, rules: House) -> bool:
     """Node by node, in an order in which nobody comes to one that has been; the enrolments are written at the end."""
     crowds, listens = [first], False
     for key, node in journey.graph.nodes.items():
@@ -141,7 +144,7 @@ def _walk_one(warehouse: Warehouse, journey: Laid, first: Crowd, now: datetime) 
         warehouse.stage("here", ibis.union(*pieces) if len(pieces) > 1 else pieces[0])
         for crowd in parts:
             crowd.taken.add(key)
-        for number, moved in enumerate(_moves(warehouse, Turn(warehouse, journey, node, now))):
+        for number, moved in enumerate(_moves(warehouse, Turn(warehouse, journey, node, now, rules))):
             table = warehouse.stage(f"moved_{len(crowds)}_{number}", moved)
             came = table.filter(table.state == "active", table.due_at <= moment.at())
             counted = came.group_by("step").aggregate(n=came.count())

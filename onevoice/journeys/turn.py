@@ -17,6 +17,7 @@ from onevoice.journeys import moment
 from onevoice.journeys.facts import EFFECTS, ENROLMENTS, PASSAGES
 from onevoice.journeys.keeping import SHAPE, append_new, passes, record, uuid_of
 from onevoice.journeys.laid import Laid
+from onevoice.journeys.policy.ask import NOTHING, House
 from onevoice.journeys.steps.kind import END, Node
 from onevoice.warehouse import Facts, Warehouse
 
@@ -29,6 +30,7 @@ class Turn:
     journey: Laid
     node: Node
     now: datetime
+    house: House = NOTHING  # what holds for all journeys
 
     @property
     def at(self) -> ir.TimestampScalar:

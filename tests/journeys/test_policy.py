@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from onevoice.customers.contact import Place, Quiet, quiet_until
 from onevoice.customers.facts import ADDRESSES, SUPPRESSIONS
 from onevoice.delivery.facts import MESSAGES
 from onevoice.journeys.document import Cap, Policy, QuietHours
-from onevoice.journeys.policy import decide, quiet_until, seen
+from onevoice.journeys.policy import Ask, decide, seen
 from onevoice.kernel.clock import naive
 from onevoice.warehouse import Warehouse
 from tests.conftest import NOW
@@ -24,16 +25,26 @@ NIGHT = QuietHours("21:00", "08:00")
 STRICT = Policy(cap=Cap(messages=1, days=7), quiet_hours=NIGHT)
 
 
-def decided(store: Warehouse, *numbers: int, reacted: tuple[int, ...] = (), policy: Policy = STRICT) -> dict[int, Any]:
+def decided(
+    store: Warehouse, *numbers: int, reacted: tuple[int, ...] = (), at: datetime = NOW, **changes: Any
+) -> dict[int, Any]:
     """The policy's rows about an e-mail on offers, by customer."""
-    names = [f"n{number}" for number in numbers]
-    candidates = store.stage("candidates", pa.table({"enrolment_id": names, "customer_id": list(numbers)}))
-    reactions = store.stage("reactions", pa.table({"enrolment_id": pa.array([f"n{n}" for n in reacted], pa.string())}))
-    rows = decide(store, candidates, reactions, "email", "offers", policy, NOW)
-    columns = ("customer_id", "outcome", "reason", "address", "locale", "quiet_until")
-    found = store.rows(rows.select(*columns, seen=seen(rows, policy)))
+    candidates = store.stage(
+        "candidates",
+        pa.table(
+            {
+                "enrolment_id": [f"n{number}" for number in numbers],
+                "customer_id": list(numbers),
+                "reacted": [number in reacted for number in numbers],
+            }
+        ),
+    )
+    ask = Ask(**{"journey": "mine", "step": "send", "channel": "email", "topic": "offers", "own": STRICT, **changes})
+    rows = decide(store, candidates, ask, at)
+    columns = ("customer_id", "outcome", "reason", "address", "locale", "until", "counted")
+    found = store.rows(rows.select(*columns, seen=seen(store, rows, ask)))
     assert sorted(row["customer_id"] for row in found) == sorted(numbers)
-    return {row["customer_id"]: row for row in found}
+    return {row["customer_id"]: {**row, "seen": json.loads(row["seen"])} for row in found}
 
 
 def message(store: Warehouse, number: int, planned_at: datetime, **changes: Any) -> None:
@@ -56,8 +67,8 @@ def test_the_rules_are_asked_in_their_order(store: Warehouse) -> None:
     consent(store, 1, "email", "granted", BEFORE)
     found.append(decided(store, 1)[1]["reason"])
     roomy = Policy(cap=Cap(messages=2, days=7), quiet_hours=NIGHT)
-    found.append(decided(store, 1, policy=roomy)[1]["reason"])
-    found.append(decided(store, 1, policy=Policy(cap=roomy.cap))[1]["reason"])
+    found.append(decided(store, 1, own=roomy)[1]["reason"])
+    found.append(decided(store, 1, own=Policy(cap=roomy.cap))[1]["reason"])
     assert found == [
         "already_reached",
         "unreachable",
@@ -73,25 +84,26 @@ def test_a_decision_keeps_what_the_rules_saw(store: Warehouse) -> None:
     customer(store, 1, zone="America/Los_Angeles")
     customer(store, 2, channels=(), consents=())
     suppress(store, 1, "email")
-    message(store, 1, NOW - DAY)
+    message(store, 1, NOW - DAY, journey='the "other"')
     found = decided(store, 1, 2)
-    assert json.loads(found[1]["seen"]) == {
+    assert found[1]["seen"] == {
+        "objections": "suppressed,over_cap,quiet_hours,",
         "address": True,
         "suppressed": "bounced",
         "consent": "granted",
-        "messages_in_window": 1,
-        "cap": 1,
+        "caps": {"1/7 days": 1},
+        "cap_until": "2026-03-08 10:00:00",
+        "last_journey": 'the "other"',
         "time_zone": "America/Los_Angeles",
-        "quiet_until": "2026-03-02 16:00",
+        "quiet_until": "2026-03-02 16:00:00",
     }
-    assert json.loads(found[2]["seen"]) == {
+    assert found[2]["seen"] == {
+        "objections": "unreachable,no_consent,",
         "address": False,
         "suppressed": "",
         "consent": "none",
-        "messages_in_window": 0,
-        "cap": 1,
+        "caps": {"1/7 days": 0},
         "time_zone": "UTC",
-        "quiet_until": "",
     }
     assert [(found[n]["outcome"], found[n]["address"]) for n in (1, 2)] == [("skip", "email-1"), ("skip", None)]
 
@@ -135,10 +147,10 @@ def test_who_is_put_off_is_due_when_the_quiet_hours_end_where_they_live(store: W
     zones = {1: "Asia/Jakarta", 2: "America/Los_Angeles", 3: "Asia/Tokyo", 4: "Mars/Olympus", 5: "Europe", 6: 'a"\\\n'}
     for number, zone in zones.items():
         customer(store, number, zone=zone)
-    found = decided(store, *zones, policy=Policy(quiet_hours=QuietHours("18:30", "08:00")))
-    until = {number: row["quiet_until"] for number, row in found.items() if row["outcome"] == "defer"}
+    found = decided(store, *zones, own=Policy(quiet_hours=QuietHours("18:30", "08:00")))
+    until = {number: row["until"] for number, row in found.items() if row["outcome"] == "defer"}
     assert until == {2: datetime(2026, 3, 2, 16), 3: datetime(2026, 3, 2, 23)}
-    shown = {number: json.loads(row["seen"])["time_zone"] for number, row in found.items()}
+    shown = {number: row["seen"]["time_zone"] for number, row in found.items()}
     assert shown == {1: zones[1], 2: zones[2], 3: zones[3], 4: "UTC", 5: "UTC", 6: "UTC"}
 
 
@@ -147,10 +159,9 @@ def test_who_is_put_off_is_due_when_the_quiet_hours_end_where_they_live(store: W
 )
 @pytest.mark.parametrize("night", [datetime(2026, 3, 28, 23, tzinfo=UTC), datetime(2026, 10, 24, 23, tzinfo=UTC)])
 def test_quiet_hours_end_at_eight_on_the_wall_whatever_the_clocks_do(zone: str, night: datetime) -> None:
-    policy = Policy(quiet_hours=NIGHT)
     for hour in range(30):
         now = night + timedelta(hours=hour)
-        until, there = quiet_until(zone, policy, now), now.astimezone(ZoneInfo(zone))
+        until, there = quiet_until([Quiet("21:00", "08:00")], Place(zone), now), now.astimezone(ZoneInfo(zone))
         assert (until is not None) == (there.hour >= 21 or there.hour < 8)
         if until:
             wall = until.astimezone(ZoneInfo(zone))
@@ -158,11 +169,11 @@ def test_quiet_hours_end_at_eight_on_the_wall_whatever_the_clocks_do(zone: str, 
 
 
 def test_where_the_wall_shows_the_end_twice_the_second_one_holds_for_whoever_comes_after_the_first() -> None:
-    policy = Policy(quiet_hours=QuietHours("21:00", "02:30"))
+    night, rome = [Quiet("21:00", "02:30")], Place("Europe/Rome")
     # On 25 October 2026 at 01:00 UTC it is 02:00 in Rome for the second time.
     first, second = datetime(2026, 10, 25, 0, 10, tzinfo=UTC), datetime(2026, 10, 25, 1, 10, tzinfo=UTC)
-    assert quiet_until("Europe/Rome", policy, first) == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
-    assert quiet_until("Europe/Rome", policy, second) == datetime(2026, 10, 25, 1, 30, tzinfo=UTC)
+    assert quiet_until(night, rome, first) == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
+    assert quiet_until(night, rome, second) == datetime(2026, 10, 25, 1, 30, tzinfo=UTC)
 
 
 INSTANT = st.datetimes(datetime(2020, 1, 1), datetime(2035, 1, 1), timezones=st.just(UTC))
@@ -174,13 +185,13 @@ ZONE = st.one_of(st.sampled_from(sorted(available_timezones())), st.text(max_siz
 def test_whatever_the_zone_and_the_hours_who_is_put_off_is_put_off_to_later_and_not_for_long(
     zone: str, now: datetime, start: str, end: str
 ) -> None:
-    until = quiet_until(zone, Policy(quiet_hours=QuietHours(start, end)), now)
+    until = quiet_until([Quiet(start, end)] if start != end else [], Place(zone), now)
     assert until is None or now < until <= now + timedelta(hours=26)
 
 
 def test_a_policy_without_limits_lets_everybody_through_who_consents(store: Warehouse) -> None:
     customer(store, 1, zone="America/Los_Angeles")
     message(store, 1, NOW - timedelta(hours=1))
-    found = decided(store, 1, policy=Policy())[1]
+    found = decided(store, 1, own=Policy())[1]
     assert (found["outcome"], found["reason"], found["locale"]) == ("send", "allowed", "it")
-    assert json.loads(found["seen"])["cap"] is None
+    assert "caps" not in found["seen"] and found["counted"]

@@ -129,7 +129,7 @@ def test_the_cap_counts_the_messages_of_all_journeys_also_of_the_same_tick(store
     assert sorted(reasons(store, 1)) == ["allowed", "over_cap", "over_cap", "over_cap"]
     decisions = store.table(DECISIONS)
     seen = json.loads(store.rows(decisions.filter(decisions.reason == "over_cap"))[0]["seen"])
-    assert (seen["messages_in_window"], seen["cap"]) == (1, 1)
+    assert seen["caps"] == {"1/7 days": 1}
 
 
 def test_quiet_hours_put_off_to_the_morning_where_the_customer_lives(store: Warehouse) -> None:

@@ -32,8 +32,10 @@ def test_every_reason_has_its_sentence_with_what_was_seen(store: Warehouse) -> N
         "Not sent on push: consent is none.",
         "Not sent on email: the customer has no address there.",
     ]
-    assert "Deferred on email: quiet hours in America/Los_Angeles, until 2026-03-02 16:00 UTC." in sentences(store, 2)
-    assert "Not sent on push: the cap is 1, and messages in its window were 1." in sentences(store, 2)
+    assert "Deferred on email: quiet hours in America/Los_Angeles, until 2026-03-02 16:00:00 UTC." in sentences(
+        store, 2
+    )
+    assert "A cap on push is full: of {'1/7 days': 1} so many were sent." in sentences(store, 2)
     assert any(told.startswith("The journey ended here: the customer was in it twice") for told in sentences(store, 2))
     assert sentences(store, 3)[0].startswith("Not sent on push: the customer had opened or clicked")
     assert sentences(store, 4)[0] == "The journey ended: the customer did what it was for."
@@ -50,7 +52,7 @@ def test_decisions_are_told_newest_first_and_by_journey(store: Warehouse) -> Non
         ("push", "send", "win-back"),
         ("email", "send", "win-back"),
     ]
-    assert told[0]["seen"]["messages_in_window"] == 2
+    assert told[0]["seen"]["caps"] == {"3/7 days": 2}
     assert len(why(store, 1)) == 3 and why(store, 2) == []
 
 

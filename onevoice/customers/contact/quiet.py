@@ -48,9 +48,7 @@ class Place(NamedTuple):
 def holding(windows: Iterable[Quiet], channel: str, exempt: Sequence[str] = ()) -> tuple[Quiet, ...]:
     """The windows that hold for a channel."""
     return tuple(
-        window
-        for window in windows
-        if (channel in window.channels if window.channels else channel not in exempt)
+        window for window in windows if (channel in window.channels if window.channels else channel not in exempt)
     )
 
 

@@ -16,7 +16,7 @@ from onevoice.warehouse import Warehouse
 
 RIVALS = "policy_rivals"
 
-_NEXT = ibis.interval(microseconds=1)
+_NEXT = ibis.interval(seconds=1)
 """So soon, that is in the next tick."""
 
 
@@ -71,9 +71,7 @@ def outranked(rows: ir.Table, ask: Ask, rivals: ir.Table | None, at: ir.Timestam
     passing = passing.mutate(ahead=ibis.row_number().over(group_by="customer_id", order_by=order))
     if rivals is None:
         by_rivals = {f"better_{n}": ibis.literal(0, "int64") for n in range(len(ask.caps))}
-        passing = passing.mutate(
-            **by_rivals, winner=ibis.null("string"), winner_due=ibis.null("timestamp(6)")
-        )
+        passing = passing.mutate(**by_rivals, winner=ibis.null("string"), winner_due=ibis.null("timestamp(6)"))
     else:
         passing = passing.left_join(_better(passing, ask, rivals), "enrolment_id").drop("enrolment_id_right")
     full = [
@@ -103,7 +101,7 @@ def _better(passing: ir.Table, ask: Ask, rivals: ir.Table) -> ir.Table:
     pairs = pairs.mutate(place=ibis.row_number().over(group_by="enrolment_id", order_by=order))
     counts = {}
     for n, cap in enumerate(ask.caps):
-        counted = ibis.literal(True)
+        counted = pairs.customer_id.notnull()
         if cap.channel:
             counted &= pairs.channel == cap.channel
         if cap.topic:

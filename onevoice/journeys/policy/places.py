@@ -58,7 +58,9 @@ def stage(warehouse: Warehouse, candidates: ir.Table, windows: tuple[Quiet, ...]
                 "region": pa.array([place.region for place in found], pa.string()),
                 "time_zone": pa.array([str(zones[place.zone]) for place in found], pa.string()),
                 "quiet_until": pa.array([naive(at) if at else None for at in until], pa.timestamp("us")),
-                "day_begins": pa.array([naive(day_begin(zones[place.zone], now)) for place in found], pa.timestamp("us")),
+                "day_begins": pa.array(
+                    [naive(day_begin(zones[place.zone], now)) for place in found], pa.timestamp("us")
+                ),
                 "day_ends": pa.array([naive(day_end(zones[place.zone], now)) for place in found], pa.timestamp("us")),
             }
         ),

@@ -25,7 +25,7 @@ def seen(warehouse: Warehouse, rows: ir.Table, ask: Ask) -> ir.StringValue:
     ]
     for number, cap in enumerate(ask.caps):
         name = msgspec.json.encode(cap.told).decode()
-        pieces += [f'{"," if number else ""}{name}:' if number else f',"caps":{{{name}:', _text(rows, number)]
+        pieces += [f"{',' if number else ''}{name}:" if number else f',"caps":{{{name}:', _text(rows, number)]
     if ask.caps:
         pieces.append("}")
     if ask.windows:
