@@ -52,8 +52,11 @@ class TickReport:
 def tick(
     warehouse: Warehouse, journeys: Sequence[SavedJourney], now: datetime, policy: ContactPolicy = OPEN
 ) -> TickReport:
-    """Moves the journeys on to `now`, under the house's contact policy. Of a journey several versions may be handed over: people are let into the newest,
-    and finish on theirs where the newest's moves say so. Of one that was stopped everybody is taken out."""
+    """Moves the journeys on to `now`, under the house's contact policy.
+
+    Of a journey several versions may be handed over: people are let into the newest, and finish on theirs where the
+    newest's moves say so. Of one that was stopped everybody is taken out.
+    """
     report = TickReport()
     with warehouse.transaction():
         number = _number(warehouse, now)
