@@ -7,6 +7,7 @@ for dead.
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import socket
@@ -59,6 +60,9 @@ STALE_SECONDS = 1.5
 TALLY_SECONDS = 1.0
 """How often the providers' good answers are written down; bad ones are at once."""
 
+GARBAGE = 50_000
+"""Objects after which the process looks for cycles among them."""
+
 ASK_SECONDS = 5.0
 """How often it is looked whether a provider should be asked about messages in doubt."""
 
@@ -74,6 +78,9 @@ T = TypeVar("T")
 
 def run(settings: Settings) -> None:
     """Works until SIGTERM or SIGINT; what is in flight is finished and settled first."""
+    # A message makes many small objects and no cycles; looking for cycles all the time was 7 % of what it costs.
+    gc.freeze()
+    gc.set_threshold(GARBAGE)
     uvloop.run(_until_signalled(settings))
 
 
