@@ -39,7 +39,8 @@ def answering(status: int | None, body: bytes = b"", headers: Mapping[str, str] 
             self.send_response(status)
             for name, value in (headers or {}).items():
                 self.send_header(name, value)
-            self.send_header("content-length", str(len(body)))
+            if "content-length" not in (headers or {}):  # a test may promise more than it gives
+                self.send_header("content-length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
 
