@@ -35,6 +35,7 @@ from onevoice.api import (
     results,
     segments,
     sources,
+    versions,
     webhooks,
 )
 from onevoice.api.access import require_key
@@ -65,6 +66,7 @@ KEYED = (
     segments,
     journeys,
     backtests,
+    versions,
     results,
     kpis,
     sources,

@@ -1,7 +1,8 @@
-"""`onevoice apply FOLDER`: its YAML documents (tracking plans, segments, ...) into the database, in one transaction."""
+"""`onevoice apply PLACE`: its YAML documents (tracking plans, segments, ...) into the database, in one transaction."""
 
 import json
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from onevoice.customers.consent import policies, topics
 from onevoice.events import plans
 from onevoice.journeys import service as journeys
 from onevoice.kernel.clock import Clock
-from onevoice.kernel.errors import InvalidInput, OneVoiceError
+from onevoice.kernel.errors import Conflict, InvalidInput, OneVoiceError
 from onevoice.kernel.settings import Settings
 from onevoice.privacy import retention
 from onevoice.segments import service as segments
@@ -26,24 +27,37 @@ ORDER = ("tracking_plan", "retention", "consent_policy", "topic", "segment", "br
 """A journey may name a segment and a template of the same folder, a template a brand and blocks; so those go first."""
 
 
-def run(settings: Settings, folder: Path, as_json: bool) -> None:
-    """Applies the folder and prints what changed."""
+def run(settings: Settings, place: Path, as_json: bool, moves: Sequence[str] = (), is_sure: bool = False) -> None:
+    """Applies the documents and prints what changed. Where that changes the way of people in flight, it asks first."""
+    from onevoice.cli import planning
+
     database.migrate(settings)
     pool = database.engine(settings)
     with pool.begin() as connection:
-        changes = apply(connection, folder, settings.clock())
+        found = planning.planned(connection, settings, place, planning.told(list(moves)))
+        concerned = [one for one in found if one["people"]]
+        if concerned and not is_sure:
+            planning.show(concerned)
+            if not sys.stdin.isatty():
+                raise Conflict("People are in flight in what changes; add --yes to let it be so. Nothing was saved")
+            typer.confirm("Apply it?", abort=True)
     pool.dispose()
+    changes = [{name: one[name] for name in ("kind", "name", "version", "changed")} for one in found]
     if as_json:
         typer.echo(json.dumps(changes, indent=1))
         return
-    table = Table("kind", "name", "version", "", title=f"Applied {folder}")
+    table = Table("kind", "name", "version", "", title=f"Applied {place}")
     for change in changes:
         table.add_row(change["kind"], change["name"], str(change["version"]), "saved" if change["changed"] else "as is")
     Console().print(table)
 
 
-def apply(connection: Connection, folder: Path, clock: Clock) -> list[dict[str, Any]]:
-    """Saves every document of the folder's `*.yaml` files; returns kind, name, version and whether it changed.
+def apply(
+    connection: Connection, folder: Path, clock: Clock, moves: Mapping[str, Mapping[str, str]] | None = None
+) -> list[dict[str, Any]]:
+    """Saves every document of a file, or of a folder's `*.yaml` files; returns kind, name, version, whether it changed.
+
+    `moves`: by journey, what becomes of the people on older versions (see journeys.service.save).
 
     Raises InvalidInput naming the file; then nothing must be committed.
     """
@@ -68,7 +82,8 @@ def apply(connection: Connection, folder: Path, clock: Clock) -> list[dict[str, 
             elif document["kind"] == "template":
                 version, changed = templates.save(connection, document, now, file.parent)
             else:
-                version, changed = journeys.save(connection, document, now)
+                of_journey = (moves or {}).get(document["name"])
+                version, changed = journeys.save(connection, document, now, of_journey, "command line")
         except OneVoiceError as error:
             raise InvalidInput(f"{file}: {error.message}") from error
         changes.append({"kind": document["kind"], "name": document["name"], "version": version, "changed": changed})

@@ -32,26 +32,68 @@ def listed(as_json: AsJson = False, data_dir: DataDir = None) -> None:
     show(rows, ("name", "title", "version", "status", "entered_by", "launched_at"), "Journeys", as_json)
 
 
-@app.command("show", help="Show a journey's steps.")
-def shown(name: Name, as_json: AsJson = False, data_dir: DataDir = None) -> None:
-    """Each with its place in the document; as JSON the document itself."""
+@app.command("show", help="Show a journey's steps, or its document.")
+def shown(
+    name: Name,
+    version: Annotated[int | None, typer.Option(help="An older one")] = None,
+    as_yaml: Annotated[bool, typer.Option("--yaml", help="Print the document, ready for `onevoice apply`")] = False,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Each with its place in the document; as YAML or JSON the document itself."""
     import json
 
     from onevoice import database
-    from onevoice.journeys import service
+    from onevoice.journeys import service, versions
     from onevoice.journeys.document import all_steps, written
+    from onevoice.journeys.sentences import said
 
     with database.opened(settings(data_dir)) as pool, pool.connect() as connection:
-        found = service.get(connection, name)
+        found = service.get(connection, name) if version is None else versions.version(connection, name, version)
     document = written(found.document)
+    if as_yaml:
+        typer.echo(versions.as_yaml(document), nl=False)
+        return
     if as_json:
         typer.echo(json.dumps({"version": found.version, "status": found.status, "definition": document}, indent=1))
         return
     rows = [
-        {"step": step.id, "kind": step.kind, "place": place.removeprefix("$.")}
+        {"step": step.id, "kind": step.kind, "what": said(step), "place": place.removeprefix("$.")}
         for place, step in all_steps(found.document.steps)
     ]
-    show(rows, ("step", "kind", "place"), f"{name}, version {found.version}, {found.status}", False)
+    show(rows, ("step", "kind", "what", "place"), f"{name}, version {found.version}, {found.status}", False)
+
+
+@app.command("versions", help="List a journey's versions.")
+def listed_versions(name: Name, as_json: AsJson = False, data_dir: DataDir = None) -> None:
+    """The newest first."""
+    from onevoice import database
+    from onevoice.journeys import versions
+
+    with database.opened(settings(data_dir)) as pool, pool.connect() as connection:
+        rows = [
+            {"version": one.version, "status": one.status, "saved_at": one.saved_at, "moves": dict(one.moves)}
+            for one in versions.all_versions(connection, name)
+        ]
+    show(rows, ("version", "status", "saved_at", "moves"), f"Versions of {name}", as_json)
+
+
+@app.command("revert", help="Bring an earlier version's document back, as a new version.")
+def reverted(
+    name: Name,
+    version: Annotated[int, typer.Argument(help="Which; `onevoice journey versions` lists them")],
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """People in flight go on where they stand; at a step that is then gone they do it as their version has it."""
+    from onevoice import database
+    from onevoice.journeys import versions
+
+    found = settings(data_dir)
+    with database.opened(found) as pool, pool.begin() as connection:
+        number, changed = versions.revert(connection, name, version, found.clock().now(), by="command line")
+    row = {"name": name, "version": number, "is": "saved" if changed else "the same already"}
+    show([row], ("name", "version", "is"), "Journey", as_json)
 
 
 def _change(change: str, name: str, as_json: bool, data_dir: DataDir) -> None:

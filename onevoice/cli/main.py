@@ -158,16 +158,35 @@ def export_command(
     exporting.run(_settings(data_dir), what, name, format, out, since, until, not raw)
 
 
+Place = Annotated[Path, typer.Argument(exists=True, help="A YAML file, or a folder with *.yaml files")]
+Moves = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--move", help="JOURNEY.STEP=finish, =leave or =OTHER_STEP: of who stands at a step of an older version"
+    ),
+]
+
+
+@app.command("plan", help="Show what apply would change, and what becomes of people in flight. Saves nothing.")
+def plan_command(place: Place, move: Moves = None, as_json: AsJson = False, data_dir: DataDir = None) -> None:
+    """In words, and as a difference."""
+    from onevoice.cli import planning
+
+    planning.run(_settings(data_dir), place, move or [], as_json)
+
+
 @app.command("apply", help="Save the segments, templates and journeys of a folder's YAML files.")
 def apply_command(
-    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Folder with *.yaml files")],
+    place: Place,
+    move: Moves = None,
+    is_sure: Annotated[bool, typer.Option("--yes", help="Do not ask, though people are in flight")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what changed as JSON")] = False,
     data_dir: DataDir = None,
 ) -> None:
     """All or nothing: one bad document and none is saved."""
     from onevoice.cli import applying
 
-    applying.run(_settings(data_dir), folder, as_json)
+    applying.run(_settings(data_dir), place, as_json, move or [], is_sure)
 
 
 @app.command("lift", help="What a journey caused: everybody treated against the hold-out, with intervals.")

@@ -19,7 +19,7 @@ from onevoice.engine.load import TABLES
 from onevoice.events.facts import EVENTS
 from onevoice.insights import experiments, metrics
 from onevoice.insights import power as powers
-from onevoice.journeys import best, why
+from onevoice.journeys import best, leaving, why
 from onevoice.journeys.figures import figures
 from onevoice.kernel.clock import aware
 from onevoice.kernel.errors import ConfigurationError
@@ -244,6 +244,14 @@ def recommended(warehouse: Warehouse, now: datetime, shown: int = recommendation
     return {"shown": shown, "default": "frequent", "methods": scores, "missing": missing}
 
 
+def journey_standing(warehouse: Warehouse, now: datetime, names: list[str]) -> list[dict[str, Any]]:
+    """How many people are in flight in the journeys, by version and node."""
+    return [
+        {"journey": name, "version": version, "step": step, "people": people}
+        for (name, version, step), people in sorted(leaving.standing(warehouse, names).items())
+    ]
+
+
 def overview(warehouse: Warehouse, now: datetime, start: str | None = None, end: str | None = None) -> dict[str, Any]:
     """The KPIs of a period (ISO dates, the end excluded; all of history by default)."""
     first, last = metrics.ALWAYS
@@ -286,6 +294,7 @@ QUESTIONS: dict[str, Question] = {
         segment_preview,
         segment_explain,
         journey,
+        journey_standing,
         lift,
         variants,
         habits,

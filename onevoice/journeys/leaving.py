@@ -7,14 +7,15 @@ import ibis.expr.types as ir
 import pyarrow as pa
 
 from onevoice.journeys import moment
+from onevoice.journeys.document import FINISH, LEAVE
 from onevoice.journeys.facts import ENROLMENTS
 from onevoice.journeys.keeping import SHAPE, record
 from onevoice.journeys.laid import Laid
 from onevoice.kernel.errors import InvalidInput
 from onevoice.warehouse import Warehouse
 
-FINISH, LEAVE = "finish", "leave"
-"""What may become of somebody on an older version: they finish on it, or leave; anything else is a step to move to."""
+MOVE = "move"
+"""What becomes of somebody on an older version who neither finishes on it nor leaves."""
 
 
 def end(warehouse: Warehouse, leaving: ir.Table, reason: str) -> None:
@@ -89,13 +90,10 @@ def leave_by_edit(warehouse: Warehouse, versions: Mapping[tuple[str, int], Laid]
             if latest.node(step) is None:
                 leaving.append((name, version, step))
             continue
-        fate = latest.moves.get(step, latest.moves.get(step.partition("/")[0], ""))
-        if fate == FINISH and own is not None and own.node(step) is not None:
-            continue
-        target = _target(latest, fate, step)
-        if fate == LEAVE or target is None:
+        told, target = fate(latest, own, step)
+        if told == LEAVE:
             leaving.append((name, version, step))
-        else:
+        elif told == MOVE:
             moving.append((name, version, step, latest.version, target))
     if leaving:
         places = _places(warehouse, leaving)
@@ -105,6 +103,15 @@ def leave_by_edit(warehouse: Warehouse, versions: Mapping[tuple[str, int], Laid]
     if moving:
         _move(warehouse, moving)
     return bool(leaving or moving)
+
+
+def fate(latest: Laid, own: Laid | None, step: str) -> tuple[str, str]:
+    """What becomes of who stands at a node of an older version: MOVE and the node to go on at, FINISH, or LEAVE."""
+    told = latest.moves.get(step, latest.moves.get(step.partition("/")[0], ""))
+    if told == FINISH and own is not None and own.node(step) is not None:
+        return FINISH, ""
+    target = _target(latest, told, step)
+    return (LEAVE, "") if told == LEAVE or target is None else (MOVE, target)
 
 
 def _target(latest: Laid, fate: str, step: str) -> str | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select, tuple_
 
-from onevoice.journeys.document import Document, Status, all_steps, parse, written
+from onevoice.journeys.document import FINISH, LEAVE, Document, Status, all_steps, parse, written
 from onevoice.journeys.laid import laid
 from onevoice.journeys.models import journey as table
 from onevoice.journeys.steps.rewards import require_handler
@@ -45,7 +45,8 @@ def save(
     """Saves a document as a new version if it differs from the newest; returns (version, changed).
 
     A document that names no status leaves the journey in the one it has. `moves` says what becomes of the people on
-    older versions (see leaving.py). Raises InvalidInput naming the place.
+    older versions, by step; before it counts what the document says (`migrate`); who is told nothing goes on where they
+    stand, and does a step that is gone as their version has it. Raises InvalidInput naming the place.
     """
     journey = parse(document)
     for place, step in all_steps(journey.steps):
@@ -62,9 +63,27 @@ def save(
     launched_at = newest.launched_at if newest is not None else None
     row = {"name": journey.name, "version": version, "definition": definition, "status": status, "saved_at": now}
     before = newest.status if newest is not None else "draft"
-    row |= {"launched_at": _launched(before, status, launched_at, now), "moves": dict(moves or {}), "saved_by": by}
+    row |= {
+        "launched_at": _launched(before, status, launched_at, now),
+        "moves": _moves(connection, journey, moves or {}),
+        "saved_by": by,
+    }
     connection.execute(table.insert().values(**row))
     return version, True
+
+
+def _moves(connection: Connection, journey: Document, told: Mapping[str, str]) -> dict[str, str]:
+    """What becomes of the people on older versions, by step."""
+    there = {step.id for _, step in all_steps(journey.steps)}
+    for old, fate in told.items():
+        if fate not in (FINISH, LEAVE) and fate not in there:
+            raise InvalidInput(
+                f"Journey {journey.name!r}: who stands at {old} may {FINISH}, {LEAVE}, or go to a step of this version "
+                f"({', '.join(sorted(there))}); not {fate!r}"
+            )
+    older = connection.scalars(select(table.c.definition).where(table.c.name == journey.name))
+    before = {step.id for definition in older for _, step in all_steps(parse(definition).steps)}
+    return {**dict.fromkeys(sorted(before - there), FINISH), **journey.migrate, **told}
 
 
 def launch(connection: Connection, name: str, now: datetime) -> None:
@@ -107,7 +126,7 @@ def get(connection: Connection, name: str) -> SavedJourney:
     row = connection.execute(_newest(name)).one_or_none()
     if row is None:
         raise NotFound(f"There is no journey {name!r}")
-    return _saved(row)
+    return saved(row)
 
 
 def all_journeys(connection: Connection) -> list[SavedJourney]:
@@ -118,7 +137,7 @@ def all_journeys(connection: Connection) -> list[SavedJourney]:
         .join(newest, (table.c.name == newest.c.name) & (table.c.version == newest.c.version))
         .order_by(table.c.name)
     )
-    return [_saved(row) for row in rows]
+    return [saved(row) for row in rows]
 
 
 def live(connection: Connection, in_flight: Collection[tuple[str, int]] = ()) -> list[SavedJourney]:
@@ -135,7 +154,7 @@ def live(connection: Connection, in_flight: Collection[tuple[str, int]] = ()) ->
     ]
     if older:
         rows = connection.execute(select(table).where(tuple_(table.c.name, table.c.version).in_(older)))
-        found += [_saved(row) for row in rows]
+        found += [saved(row) for row in rows]
     return found + [over[name] for name in sorted({name for name, _ in in_flight} & set(over))]
 
 
@@ -167,7 +186,8 @@ def _newest(name: str) -> Any:
     return select(table).where(table.c.name == name).order_by(table.c.version.desc()).limit(1)
 
 
-def _saved(row: Row[Any]) -> SavedJourney:
+def saved(row: Row[Any]) -> SavedJourney:
+    """A row of the table `journey`."""
     return SavedJourney(
         row.name, row.version, row.status, row.saved_at, row.definition, row.launched_at, row.moves or {}
     )

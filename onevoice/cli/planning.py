@@ -1,0 +1,117 @@
+"""`onevoice plan PLACE`: what `apply` would save, in words and as a difference, and what becomes of people in flight.
+
+It applies the documents in a transaction that it takes back, so whatever `apply` would refuse, it refuses.
+"""
+
+import json
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from sqlalchemy import Connection
+
+from onevoice import database, warehouse
+from onevoice.cli.applying import apply
+from onevoice.engine.client import EngineClient
+from onevoice.engine.load import TABLES
+from onevoice.engine.questions import journey_standing
+from onevoice.journeys import service, versions
+from onevoice.journeys.laid import laid
+from onevoice.kernel.errors import InvalidInput, Unavailable
+from onevoice.kernel.settings import Settings
+from onevoice.segments import service as segments
+
+Moves = Mapping[str, Mapping[str, str]]
+"""By journey and step of an older version, what becomes of who stands there."""
+
+
+def run(settings: Settings, place: Path, moves: list[str], as_json: bool) -> None:
+    """Prints the plan."""
+    with database.opened(settings) as pool, pool.connect() as connection, connection.begin() as transaction:
+        found = planned(connection, settings, place, told(moves))
+        transaction.rollback()
+    if as_json:
+        typer.echo(json.dumps(found, indent=1, ensure_ascii=False))
+    else:
+        show(found)
+
+
+def planned(connection: Connection, settings: Settings, place: Path, moves: Moves) -> list[dict[str, Any]]:
+    """Applies the documents in the caller's transaction; tells what changed, and of whom it changes the way."""
+    before = {journey.name: journey for journey in service.all_journeys(connection)}
+    found = apply(connection, place, settings.clock(), moves)
+    changed = {one["name"] for one in found if one["kind"] == "journey" and one["changed"] and one["name"] in before}
+    standing: dict[str, dict[tuple[int, str], int]] = {}
+    for row in _standing(settings, sorted(changed)) if changed else ():
+        standing.setdefault(row["journey"], {})[row["version"], row["step"]] = row["people"]
+    for one in found:
+        one.update({"changes": [], "difference": "", "people": []})
+        if not one["changed"]:
+            continue
+        if one["kind"] == "segment" and one["version"] > 1:
+            one["difference"] = segments.difference(connection, one["name"], one["version"] - 1, one["version"])
+        if one["kind"] == "journey":
+            one.update(_journey(connection, one["name"], before.get(one["name"]), standing.get(one["name"], {})))
+    return found
+
+
+def _journey(
+    connection: Connection, name: str, before: service.SavedJourney | None, standing: versions.Standing
+) -> dict[str, Any]:
+    new, *older = versions.all_versions(connection, name)
+    fates = versions.fates(older, laid(name, new.version, new.definition, new.launched_at, new.moves), standing)
+    return {
+        "changes": versions.changes(before.document if before else None, new.document),
+        "difference": versions.difference(before.definition if before else None, new.definition),
+        "people": [
+            {name: getattr(one, name) for name in ("version", "step", "people", "fate", "to", "said")} for one in fates
+        ],
+    }
+
+
+def _standing(settings: Settings, names: list[str]) -> list[dict[str, Any]]:
+    """How many people are where: asked of the engine, or of the warehouse itself where none runs."""
+    try:
+        found: list[dict[str, Any]] = EngineClient(settings).ask("journey_standing", names=names)
+        return found
+    except Unavailable:
+        with closing(warehouse.connect(settings.warehouse, settings.warehouse_memory_mb)) as store:
+            store.create(TABLES)
+            return journey_standing(store, settings.clock().now(), names)
+
+
+def told(moves: list[str]) -> dict[str, dict[str, str]]:
+    """`JOURNEY.STEP=finish`, `=leave` or `=OTHER_STEP`, as options say it."""
+    found: dict[str, dict[str, str]] = {}
+    for text in moves:
+        place, _, fate = text.partition("=")
+        journey, _, step = place.rpartition(".")
+        if not (journey and step and fate):
+            raise InvalidInput(f"--move is JOURNEY.STEP=finish, =leave or =OTHER_STEP; not {text!r}")
+        found.setdefault(journey, {})[step] = fate
+    return found
+
+
+def show(found: list[dict[str, Any]]) -> None:
+    """The plan, for reading."""
+    console = Console()
+    changed = [one for one in found if one["changed"]]
+    if not changed:
+        console.print("Nothing changes.")
+    for one in changed:
+        word = "new" if one["version"] == 1 else f"becomes version {one['version']}"
+        console.print(f"[bold]{one['kind']} {escape(one['name'])}[/bold] {word}", highlight=False)
+        for sentence in one["changes"]:
+            console.print(f"  {escape(sentence)}", highlight=False)
+        if one["version"] > 1:
+            for line in one["difference"].splitlines():
+                colour = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "default")
+                console.print(f"    [{colour}]{escape(line)}[/{colour}]", highlight=False)
+        for fate in one["people"]:
+            console.print(f"  {escape(fate['said'])}", highlight=False)
+        if one["kind"] == "journey" and one["version"] > 1 and not one["people"]:
+            console.print("  Nobody is in flight on an older version.")
