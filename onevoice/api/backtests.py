@@ -77,16 +77,16 @@ def listed(database: Database, name: str, limit: Annotated[int, Query(ge=1, le=2
         return [BacktestRow(**row) for row in backtests.listed(connection, name, limit)]
 
 
-@router.get("/{number}", summary="One back-test with its result")
-def one(database: Database, name: str, number: UUID) -> Backtest:
+@router.get("/{backtest_id}", summary="One back-test with its result")
+def one(database: Database, name: str, backtest_id: UUID) -> Backtest:
     """`result` is there once the state is `done`. `expected` in it is an estimate, all else is counted."""
     with database.connect() as connection:
-        return Backtest(**backtests.one(connection, number))
+        return Backtest(**backtests.one(connection, backtest_id))
 
 
-@router.delete("/{number}", status_code=202, summary="Give a back-test up")
-def cancelled(database: Database, now: Now, name: str, number: UUID) -> BacktestRow:
+@router.delete("/{backtest_id}", status_code=202, summary="Give a back-test up")
+def cancelled(database: Database, now: Now, name: str, backtest_id: UUID) -> BacktestRow:
     """It ends before its next instant; one that is over stays as it is."""
     with database.begin() as connection:
-        backtests.cancel(connection, number, now)
-        return BacktestRow(**backtests.one(connection, number))
+        backtests.cancel(connection, backtest_id, now)
+        return BacktestRow(**backtests.one(connection, backtest_id))

@@ -22,6 +22,7 @@ from schemathesis.specs.openapi import checks
 
 from onevoice.engine import answers
 from onevoice.events import sources
+from onevoice.journeys import backtests
 from onevoice.journeys import service as journeys
 from onevoice.kernel.settings import Settings
 from onevoice.segments import service as segments
@@ -116,7 +117,12 @@ def attack(
 
 def known_values(shop: Shop) -> dict[str, list[str]]:
     """Values of path parameters that exist."""
+    with shop.engine.database.begin() as connection:
+        segments.save(connection, {**SEGMENT, "name": "dormant"}, NOW)
+        tried = backtests.ask(connection, journey().definition, NOW)
     return {
+        "backtest_id": [str(tried)],
+        "version": ["1"],
         "write_key": [shop.write_key],
         "name": ["till", SEGMENT["name"], journey().name],
         "customer_id": [str(row["customer_id"]) for row in shop.rows("identifiers")] or ["1"],
