@@ -66,7 +66,9 @@ def zones(warehouse: Warehouse, people: ir.Table) -> list[str]:
 def _until_clock(turn: Turn, here: ir.Table, asked: Until) -> ir.Table:
     wall = clock_time(asked.at or "", "")
     names = [*zones(turn.warehouse, here), ""]
-    ends = {name: naive(next_at(turn.now, wall, zone_of(name), asked.on)) for name in names}
+    # In a loop the same instant must not come again.
+    now = turn.now + timedelta(microseconds=int(turn.journey.has_jumps))
+    ends = {name: naive(next_at(now, wall, zone_of(name), asked.on)) for name in names}
     table = turn.warehouse.stage("wait_ends", _instants({"time_zone": list(ends)}, ends.values()))
     profiles = turn.warehouse.table(PROFILES).select("customer_id", "time_zone")
     rows = here.left_join(profiles, "customer_id").drop("customer_id_right")

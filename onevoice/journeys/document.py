@@ -224,7 +224,7 @@ def _aimed(node: Node, firsts: Mapping[str, str]) -> Node:
 
 
 def _order(nodes: Mapping[str, Node]) -> list[str]:
-    """The keys so that a node comes after all that lead to it, but by a jump: who jumps goes on in the next tick."""
+    """The keys so that a node comes after all that lead to it, but by a jump: that goes on in the next round."""
     before: dict[str, set[str]] = {key: set() for key in nodes}
     for node in nodes.values():
         for way, key in node.ways.items():

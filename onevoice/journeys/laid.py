@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from onevoice.journeys.document import Document, Graph, graph, parse
+from onevoice.journeys.document import Document, Graph, all_steps, graph, parse
 from onevoice.journeys.steps import Node, kind_of
 
 
@@ -38,7 +38,7 @@ class Laid:
     @property
     def needs_habits(self) -> bool:
         """Whether a step asks what was learned of each person."""
-        return any(kind_of(node).needs_habits(node.asked) for node in self.graph.nodes.values())
+        return any(kind_of(step).needs_habits(step.asked) for _, step in all_steps(self.document.steps))
 
     def node(self, key: str) -> Node | None:
         """A node, None where this version has none of the key."""

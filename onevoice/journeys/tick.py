@@ -35,8 +35,8 @@ from onevoice.warehouse import Warehouse
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-ROUNDS = 3
-"""How often in one tick people may come to a wait that is over as they come, before the next tick goes on with them."""
+ROUNDS = 5_000
+"""More often than anybody can go on within one tick: a loop takes time, and jumps are counted."""
 
 _HERE = ibis.table(SHAPE, name="here")
 
@@ -113,8 +113,8 @@ class Crowd:
 
 
 def _walk(warehouse: Warehouse, journeys: Sequence[Laid], now: datetime, rules: House) -> bool:
-    """Moves everybody who is due, journey by journey; tells whether somebody came to a place where they wait for
-    something that may have happened already."""
+    """Moves everybody who is due, journey by journey; tells whether somebody is due still: who has jumped back, and who
+    has come to where they wait for something that may have happened already."""
     held, woken = warehouse.table(ENROLMENTS), WOKEN
     active = held.filter(held.state == "active")
     rows = active.left_join(woken, "enrolment_id").drop("enrolment_id_right")
@@ -125,22 +125,23 @@ def _walk(warehouse: Warehouse, journeys: Sequence[Laid], now: datetime, rules: 
     groups = due.group_by("journey", "journey_version", "step").aggregate(n=due.count())
     for row in warehouse.rows(groups):
         counts.setdefault((row["journey"], row["journey_version"]), {})[row["step"]] = row["n"]
-    listens = False
+    rest = False
     for journey in journeys:
         mine = counts.get((journey.name, journey.version))
         if mine:
             everybody = len(counts) == 1
             is_mine = (due.journey == journey.name) & (due.journey_version == journey.version)
             crowd = Crowd(due if everybody else warehouse.stage("journey_due", due.filter(is_mine)), mine)
-            listens = _walk_one(warehouse, journey, crowd, now, rules) or listens
-    return listens
+            rest = _walk_one(warehouse, journey, crowd, now, rules) or rest
+    return rest
 
 
 def _walk_one(warehouse: Warehouse, journey: Laid, first: Crowd, now: datetime, rules: House) -> bool:
     """Node by node, in an order in which nobody comes to one that has been; the enrolments are written at the end."""
-    crowds, listens = [first], False
+    crowds = [first]
     for key, node in journey.graph.nodes.items():
-        parts = [crowd for crowd in crowds if crowd.due.get(key)]
+        # Who comes to a wait for something is let go in the next round, when it is known what has happened already.
+        parts = [crowd for crowd in (crowds[:1] if _listens(node) else crowds) if crowd.due.get(key)]
         if not parts:
             continue
         pieces = [_at(crowd.table, key) for crowd in parts]
@@ -152,7 +153,6 @@ def _walk_one(warehouse: Warehouse, journey: Laid, first: Crowd, now: datetime, 
             came = table.filter(table.state == "active", table.due_at <= moment.at())
             counted = came.group_by("step").aggregate(n=came.count())
             crowds.append(Crowd(table, {row["step"]: row["n"] for row in warehouse.rows(counted)}))
-        listens = listens or any(_listens(journey.node(to)) for to in node.ways.values() if to)
     for crowd in crowds:
         rows = crowd.table
         for key in crowd.taken:
@@ -160,7 +160,7 @@ def _walk_one(warehouse: Warehouse, journey: Laid, first: Crowd, now: datetime, 
         if crowd is not first:
             written = rows if not crowd.taken else warehouse.stage("rested", rows)
             warehouse.replace(ENROLMENTS, ["enrolment_id"], written)
-    return listens
+    return any(key not in crowd.taken for crowd in crowds for key, count in crowd.due.items() if count)
 
 
 def _at(table: ir.Table, key: str) -> ir.Table:
@@ -183,5 +183,5 @@ def _moves(warehouse: Warehouse, turn: Turn) -> list[ir.Table]:
     return [kind.move(turn, here)]
 
 
-def _listens(node: Node | None) -> bool:
-    return node is not None and node.kind == "wait" and "met" in node.ways
+def _listens(node: Node) -> bool:
+    return node.kind == "wait" and "met" in node.ways
