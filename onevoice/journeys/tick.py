@@ -113,8 +113,8 @@ class Crowd:
 
 
 def _walk(warehouse: Warehouse, journeys: Sequence[Laid], now: datetime, rules: House) -> bool:
-    """Moves everybody who is due, journey by journey; tells whether somebody is due still: who has jumped back, and who
-    has come to where they wait for something that may have happened already."""
+    """Moves everybody who is due, journey by journey; tells whether somebody may go on still: who has jumped back, and
+    who has come to where they wait for something that may have happened already."""
     held, woken = warehouse.table(ENROLMENTS), WOKEN
     active = held.filter(held.state == "active")
     rows = active.left_join(woken, "enrolment_id").drop("enrolment_id_right")
@@ -138,7 +138,7 @@ def _walk(warehouse: Warehouse, journeys: Sequence[Laid], now: datetime, rules: 
 
 def _walk_one(warehouse: Warehouse, journey: Laid, first: Crowd, now: datetime, rules: House) -> bool:
     """Node by node, in an order in which nobody comes to one that has been; the enrolments are written at the end."""
-    crowds = [first]
+    crowds, listens = [first], False
     for key, node in journey.graph.nodes.items():
         # Who comes to a wait for something is let go in the next round, when it is known what has happened already.
         parts = [crowd for crowd in (crowds[:1] if _listens(node) else crowds) if crowd.due.get(key)]
@@ -153,6 +153,7 @@ def _walk_one(warehouse: Warehouse, journey: Laid, first: Crowd, now: datetime, 
             came = table.filter(table.state == "active", table.due_at <= moment.at())
             counted = came.group_by("step").aggregate(n=came.count())
             crowds.append(Crowd(table, {row["step"]: row["n"] for row in warehouse.rows(counted)}))
+        listens = listens or any(_listens(journey.graph.nodes[to]) for to in node.ways.values() if to)
     for crowd in crowds:
         rows = crowd.table
         for key in crowd.taken:
@@ -160,7 +161,7 @@ def _walk_one(warehouse: Warehouse, journey: Laid, first: Crowd, now: datetime, 
         if crowd is not first:
             written = rows if not crowd.taken else warehouse.stage("rested", rows)
             warehouse.replace(ENROLMENTS, ["enrolment_id"], written)
-    return any(key not in crowd.taken for crowd in crowds for key, count in crowd.due.items() if count)
+    return listens or any(key not in crowd.taken for crowd in crowds for key, count in crowd.due.items() if count)
 
 
 def _at(table: ir.Table, key: str) -> ir.Table:

@@ -7,10 +7,11 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from onevoice.customers.contact.document import ContactPolicy, ControlGroup
 from onevoice.customers.facts import TRAITS
 from onevoice.journeys.calendars import occurrences
 from onevoice.journeys.clocks import next_at, zone_of
-from onevoice.journeys.enrolment import REQUESTED, SCANNED, Control
+from onevoice.journeys.enrolment import REQUESTED, SCANNED
 from onevoice.journeys.entries import Schedule
 from onevoice.journeys.facts import ENROLMENTS
 from onevoice.journeys.service import SavedJourney
@@ -201,7 +202,7 @@ def test_who_is_in_the_control_group_comes_into_no_journey_that_counts_it(store:
     numbers = [number * 7_919_000_003 for number in range(1, 101)]
     customer(store, *numbers, segment="vip")
     live = [enters({"segment": "vip"}, name="a"), enters({"segment": "vip"}, name="b", control=False)]
-    tick(store, live, NOW, Control(0.2, "house"))
+    tick(store, live, NOW, ContactPolicy("contact_policy", "default", control_group=ControlGroup(0.2, "house")))
     rows = store.rows(store.table(ENROLMENTS))
     arms = {
         name: {row["customer_id"] for row in rows if (row["journey"], row["arm"]) == (name, "control")} for name in "ab"

@@ -13,7 +13,7 @@ from onevoice.delivery.facts import MESSAGES
 from onevoice.journeys.dealing import Tally, thompson
 from onevoice.journeys.facts import EFFECTS, ENROLMENTS, PASSAGES
 from onevoice.journeys.service import SavedJourney
-from onevoice.journeys.steps import ordering
+from onevoice.journeys.steps import cascade as cascades
 from onevoice.journeys.tick import tick
 from onevoice.kernel.clock import naive
 from onevoice.warehouse import Warehouse
@@ -283,14 +283,14 @@ def test_a_cascade_of_the_best_order_tries_each_channel_once_as_each_person_like
 ) -> None:
     customer(duck, 1, 2)
 
-    def likes(store: Warehouse, people: Any, channels: Any, now: datetime) -> Any:
+    def likes(store: Warehouse, people: Any, channels: Any, now: datetime, prices: Any) -> Any:
         listed = [("email", 0), ("push", 1)]
         rows = [(1, channel, rank) for channel, rank in listed] + [(2, channel, 1 - rank) for channel, rank in listed]
         columns = list(zip(*rows, strict=True))
         table = {"customer_id": pa.array(columns[0]), "channel": list(columns[1]), "rank": pa.array(columns[2])}
         return store.stage("likes", pa.table(table))
 
-    monkeypatch.setattr(ordering, "_RANKERS", [likes])
+    monkeypatch.setattr(cascades, "ranked", likes)
     channels = [{**SEND, "wait": "1 day"}, {**PUSH, "wait": "1 day"}]
     live = walk({"id": "c", "cascade": {"channels": channels, "order": "best"}})
     tick(duck, [live], NOW)
