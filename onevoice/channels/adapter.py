@@ -29,6 +29,10 @@ class OutboundMessage:
     address: str
     content: Mapping[str, str]
     unsubscribe_url: str = ""
+    token: str = ""  # signed; in a return path it tells which message a bounce is about (letters and digits, any case)
+    group: str = (
+        ""  # what it is one of, for the provider's own figures, as `journey:step`; no more than letters and -_:
+    )
 
 
 class Status(StrEnum):

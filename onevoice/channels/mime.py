@@ -19,18 +19,24 @@ WORD_BYTES = 39  # of text in one encoded word: with `Subject: ` the line stays 
 _BOUNDARY = b"=_onevoice"  # cannot occur in quoted-printable text
 _PART = b"Content-Type: text/%s; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
 _BETWEEN = b"\r\n--" + _BOUNDARY + b"\r\n"
-_HEADERS_END = (
-    b'MIME-Version: 1.0\r\nContent-Type: multipart/alternative; boundary="' + _BOUNDARY + b'"\r\n\r\n--' + _BOUNDARY
-) + b"\r\n"
+HEADERS = (("MIME-Version", "1.0"), ("Content-Type", f'multipart/alternative; boundary="{_BOUNDARY.decode()}"'))
+"""What the message's headers must have besides those of its own."""
+
+_START = b"--" + _BOUNDARY + b"\r\n"
 _TEXT_START, _HTML_START = _PART % b"plain", _PART % b"html"
-_END = b"\r\n--" + _BOUNDARY + b"--\r\n.\r\n"
+_END = b"\r\n--" + _BOUNDARY + b"--\r\n"
 
 _kept: dict[str, bytes] = {}
 
 
-def stuffed_message(headers: bytes, text: str, html: str) -> bytes:
-    """The message with its parts as DATA wants it: CRLF lines, leading dots doubled, the final dot at the end."""
-    return b"".join((headers, _HEADERS_END, _TEXT_START, _encoded(text), _BETWEEN, _HTML_START, _encoded(html), _END))
+def stuffed_body(text: str, html: str) -> bytes:
+    """Both parts as DATA wants them: CRLF lines, leading dots doubled, without the final dot."""
+    return b"".join((_START, _TEXT_START, _encoded(text), _BETWEEN, _HTML_START, _encoded(html), _END))
+
+
+def plain_body(stuffed: bytes) -> bytes:
+    """The body as it is read at the other end, each dot once."""
+    return stuffed.replace(b"\r\n..", b"\r\n.")
 
 
 def _encoded(text: str) -> bytes:

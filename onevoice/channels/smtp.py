@@ -8,12 +8,16 @@ import asyncio
 import contextlib
 import re
 import socket
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 
+from onevoice.channels import mime
 from onevoice.channels.adapter import Concern, MessageNews, OutboundMessage, Outcome, Status, WebhookRequest
-from onevoice.channels.mime import date, header_text, stuffed_message
+from onevoice.channels.dkim import Signer
+from onevoice.channels.mime import date, header_text
 from onevoice.channels.smtp_session import CUT, Refused, Reply, Server, Session
 from onevoice.kernel.errors import ConfigurationError, NotFound
 
@@ -41,7 +45,11 @@ class _Job:
 
 
 class SmtpAdapter:
-    """The adapter `smtp`. Reports no delivery: what comes back later are bounces by e-mail, which it does not read."""
+    """The adapter `smtp`. Reports no delivery: what comes back later are bounces by e-mail (delivery/mailbox.py).
+
+    `bounce_domain`: each message's return path is `b+TOKEN@` it (VERP), so that a bounce names its message. `dkim`: the
+    file of the private key per selector; it signs for `dkim_domain`, else the sender's.
+    """
 
     channel = "email"
     tells_delivery = False
@@ -59,6 +67,9 @@ class SmtpAdapter:
         connections: int = 20,
         timeout_seconds: float = 60.0,
         local_hostname: str = "",
+        bounce_domain: str = "",
+        dkim: Mapping[str, str] | None = None,
+        dkim_domain: str = "",
         price: str = "0",
     ) -> None:
         if not _ADDRESS.fullmatch(sender):
@@ -68,9 +79,11 @@ class SmtpAdapter:
         self.price = Decimal(str(price))
         name = local_hostname or socket.getfqdn()
         self._server = Server(host, int(port), security, username, password, name, float(timeout_seconds))
-        self._mail_from = f"MAIL FROM:<{sender}>\r\n".encode()
+        self._sender, self._bounce_domain = sender, bounce_domain
         self._domain = sender.rpartition("@")[2]
-        self._from = _mailbox(sender, sender_name) + (f"\r\nReply-To: {reply_to}" if reply_to else "")
+        self._from = [("From", _mailbox(sender, sender_name)), *([("Reply-To", reply_to)] if reply_to else [])]
+        self._signer = Signer(dkim_domain or self._domain, dkim) if dkim else None
+        self._feedback_sender = re.sub(r"[^A-Za-z0-9]+", "-", self._domain)[:15].strip("-")
         self._size = int(connections)
         self.at_once = 2 * self._size  # the next envelope goes out behind a message's data
         self._jobs: asyncio.Queue[_Job] = asyncio.Queue()
@@ -94,22 +107,45 @@ class SmtpAdapter:
             error = f"{message.address!r} is no address that SMTP can carry"
             return Outcome(Status.FAILED, error_code="invalid_address", error=error, address_is_dead=True)
         data = self.encoded(message, address)
-        job = _Job((self._mail_from, f"RCPT TO:<{address}>\r\n".encode()), data, asyncio.Future())
+        job = _Job(
+            (f"MAIL FROM:<{self.return_path(message)}>\r\n".encode(), f"RCPT TO:<{address}>\r\n".encode()),
+            data,
+            asyncio.Future(),
+        )
         self._jobs.put_nowait(job)
         return await job.done
 
     def encoded(self, message: OutboundMessage, address: str = "") -> bytes:
         """The message as it goes over the wire, from its headers to the final dot."""
-        url = message.unsubscribe_url
-        unsubscribe = (
-            f"List-Unsubscribe: <{url}>\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n" if url else ""
-        )
-        headers = (
-            f"From: {self._from}\r\nTo: {address or message.address}\r\n"
-            f"Subject: {header_text(message.content['subject'])}\r\n"
-            f"Date: {date()}\r\nMessage-ID: <{message.id}@{self._domain}>\r\n{unsubscribe}"
-        ).encode()
-        return stuffed_message(headers, message.content.get("text", ""), message.content.get("html", ""))
+        headers = self._headers(message, address or message.address)
+        body = mime.stuffed_body(message.content.get("text", ""), message.content.get("html", ""))
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers]).encode()
+        if self._signer is None:
+            return lines + b"\r\n" + body + b".\r\n"
+        signatures = self._signer.signatures(headers, mime.plain_body(body), int(time.time()))
+        return signatures + lines + b"\r\n" + body + b".\r\n"
+
+    def return_path(self, message: OutboundMessage) -> str:
+        """Where bounces go."""
+        if not self._bounce_domain or not message.token:
+            return self._sender
+        return f"b+{message.token}@{self._bounce_domain}"
+
+    def _headers(self, message: OutboundMessage, address: str) -> list[tuple[str, str]]:
+        headers = [
+            *self._from,
+            ("To", address),
+            ("Subject", header_text(message.content["subject"])),
+            ("Date", date()),
+            ("Message-ID", f"<{message.id}@{self._domain}>"),
+            ("Auto-Submitted", "auto-generated"),  # RFC 3834, 5: nobody's holiday notice need answer it
+        ]
+        if message.unsubscribe_url:
+            headers.append(("List-Unsubscribe", f"<{message.unsubscribe_url}>"))
+            headers.append(("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"))
+        if message.group:
+            headers.append(("Feedback-ID", _feedback_id(message.group, self._feedback_sender)))
+        return headers + list(mime.HEADERS)
 
     def news(self, request: WebhookRequest) -> list[MessageNews]:
         """SMTP servers call nobody."""
@@ -118,6 +154,16 @@ class SmtpAdapter:
     def parts(self, content: Mapping[str, str]) -> int:
         """An e-mail is one e-mail."""
         return 1
+
+
+@lru_cache(maxsize=1_000)
+def _feedback_id(group: str, sender: str) -> str:
+    """As Gmail's feedback loop counts complaints: up to three names of ours, then the sender's, the same in all mail.
+
+    https://support.google.com/a/answer/6254652
+    """
+    names = [re.sub(r"[^A-Za-z0-9_-]+", "-", name) for name in group.split(":")[:3]]
+    return ":".join([*names, *[""] * (3 - len(names)), sender])
 
 
 def _mailbox(address: str, name: str) -> str:

@@ -37,7 +37,15 @@ class Composer:
             text = text.replace(_JSON_MARK, "")  # a value must not be able to make itself a link
         links = self.links.of_message(message.number)
         content = rendering.render(template, msgspec.json.decode(text), links)
-        return OutboundMessage(str(message.id), message.channel, message.address, content, links.unsubscribe_url)
+        return OutboundMessage(
+            str(message.id),
+            message.channel,
+            message.address,
+            content,
+            links.unsubscribe_url,
+            self.links.tokens.answer(message.number),
+            f"{message.journey}:{message.step}" if message.journey else message.step,
+        )
 
     def _template(self, message: Leased) -> Template:
         key = (message.template, message.template_version, message.locale, message.channel)

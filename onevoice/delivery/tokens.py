@@ -5,6 +5,7 @@ without padding (each part's length is chosen so that none is needed).
 """
 
 import hmac
+from base64 import b32decode, b32encode
 from binascii import Error, a2b_base64, b2a_base64
 from enum import StrEnum
 from hashlib import blake2b
@@ -18,6 +19,7 @@ PREFERENCES_CODE_BYTES = 12
 CONFIRM_CODE_BYTES = 14
 CONFIRM_BYTES = 16
 CLICK_CODE_BYTES = 7
+ANSWER_LETTERS = 20
 
 _TO_URL = bytes.maketrans(b"+/", b"-_")
 _FROM_URL = bytes.maketrans(b"-_", b"+/")
@@ -29,6 +31,7 @@ class Use(StrEnum):
     OPEN = "o"
     UNSUBSCRIBE = "u"
     PREFERENCES = "p"
+    ANSWER = "a"  # where bounces and answers go, in an address
     CONFIRM = "d"  # of a double opt-in, not of a message
 
 
@@ -42,6 +45,25 @@ class Tokens:
         """A token of 16 characters for the message as a whole."""
         head = number.to_bytes(NUMBER_BYTES, "big")
         return _text(head + self._code(use.encode() + head, MESSAGE_CODE_BYTES))
+
+    def answer(self, number: int) -> str:
+        """A token of 20 letters and digits, for the local part of an address, whose case may be lost on the way."""
+        head = number.to_bytes(NUMBER_BYTES, "big")
+        raw = head + self._code(Use.ANSWER.encode() + head, MESSAGE_CODE_BYTES)
+        return b32encode(raw).rstrip(b"=").lower().decode()
+
+    def read_answer(self, token: str) -> int | None:
+        """The message's number, or None for a token that is not ours."""
+        if len(token) != ANSWER_LETTERS or not token.isascii():
+            return None
+        try:
+            raw = b32decode(token.upper() + "====")
+        except Error:
+            return None
+        head, code = raw[:NUMBER_BYTES], raw[NUMBER_BYTES:]
+        if not hmac.compare_digest(code, self._code(Use.ANSWER.encode() + head, MESSAGE_CODE_BYTES)):
+            return None
+        return int.from_bytes(head, "big")
 
     def clicks(self, number: int, link_ids: list[int]) -> list[str]:
         """A token of 28 characters for each of the links in the message."""

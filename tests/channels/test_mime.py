@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onevoice.channels.adapter import OutboundMessage
-from onevoice.channels.mime import LONG, header_text, stuffed_message
+from onevoice.channels.mime import HEADERS, LONG, header_text, stuffed_body
 from onevoice.channels.pieces import Pieces
 from onevoice.channels.smtp import SmtpAdapter
 
@@ -32,6 +32,11 @@ def read(wire: bytes) -> EmailMessage:
     assert b"\n" not in wire.replace(b"\r\n", b"")
     plain = wire[:-3].replace(b"\r\n..", b"\r\n.").replace(b"\r\n", b"\n")
     return email.message_from_bytes(plain, policy=email.policy.default)
+
+
+def stuffed_message(headers: bytes, text: str, html: str) -> bytes:
+    more = "".join(f"{name}: {value}\r\n" for name, value in HEADERS).encode()
+    return headers + more + b"\r\n" + stuffed_body(text, html) + b".\r\n"
 
 
 def part(message: EmailMessage, kind: str) -> str:
