@@ -24,6 +24,7 @@ from onevoice.api import (
     health,
     identity,
     imports,
+    inbound,
     journeys,
     keys,
     kpis,
@@ -57,6 +58,7 @@ log = logger("api")
 
 
 KEYED = (
+    inbound,
     delivery,
     entries,
     exports,

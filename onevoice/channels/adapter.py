@@ -102,6 +102,7 @@ class InboundMessage:
     occurred_at: datetime
     provider_event_id: str  # makes a repetition recognisable
     message_id: str = ""  # of our message that it answers, where the channel says so
+    is_confirmed: bool = False  # a word like STOP that the provider has heeded and answered itself
     raw: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -1,7 +1,8 @@
 """SMS by Twilio's Messages API (https://www.twilio.com/docs/messaging/api/message-resource).
 
 The API takes no key that makes a repetition harmless, so a call that is cut off leaves the message in doubt. Status
-callbacks are matched to messages by a parameter in their URL, which the signature covers.
+callbacks are matched to messages by a parameter in their URL, which the signature covers. What people answer comes to
+the same webhook (`/webhooks/sms`, set as the number's or the Messaging Service's in Twilio's console).
 """
 
 import hmac
@@ -21,11 +22,13 @@ import smsutil
 from onevoice.channels.adapter import (
     Concern,
     Doubtful,
+    InboundMessage,
     MessageNews,
     News,
     OutboundMessage,
     Outcome,
     Status,
+    Told,
     WebhookRequest,
 )
 from onevoice.kernel.errors import InvalidInput, Unauthorized
@@ -123,14 +126,16 @@ class TwilioAdapter:
         late = doubtful.asked_at - doubtful.attempted_at > LISTED_AFTER
         return Outcome(Status.RETRY) if all_seen and late else unknown
 
-    def news(self, request: WebhookRequest) -> list[MessageNews]:
-        """Reads a status callback. Raises Unauthorized for a wrong signature, InvalidInput for a strange body."""
+    def news(self, request: WebhookRequest) -> list[Told]:
+        """A status or an answer. Raises Unauthorized for a wrong signature, InvalidInput for a strange body."""
         form = parse_qsl(request.body.decode("utf-8", "replace"), keep_blank_values=True)
         given = request.headers.get("x-twilio-signature", "")
         made = [signature(self._token, url, form) for url in _spellings(request.url)]
         if not any(hmac.compare_digest(given.encode(), one.encode()) for one in made):
             raise Unauthorized("X-Twilio-Signature does not fit this request")
         values = dict(form)
+        if values.get("SmsStatus") == "received" and "From" in values:
+            return [_inbound(values, request.received_at)]
         status = values.get("MessageStatus", "")
         if status not in _NEWS:
             return []
@@ -164,6 +169,19 @@ def signature(token: str, url: str, form: Iterable[tuple[str, str]]) -> str:
     """
     signed = url + "".join(name + value for name, value in sorted(set(form)))
     return b64encode(hmac.new(token.encode(), signed.encode(), sha1).digest()).decode()
+
+
+def _inbound(values: Mapping[str, str], received_at: datetime) -> InboundMessage:
+    """https://www.twilio.com/docs/messaging/guides/webhook-request"""
+    return InboundMessage(
+        channel="sms",
+        sender=values["From"],
+        text=values.get("Body", ""),
+        occurred_at=received_at,  # Twilio does not say when
+        provider_event_id=values.get("MessageSid", ""),
+        is_confirmed="OptOutType" in values,  # Advanced Opt-Out: Twilio has answered, and blocks what we would
+        raw=values,
+    )
 
 
 def _spellings(url: str) -> tuple[str, ...]:

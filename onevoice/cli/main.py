@@ -10,13 +10,16 @@ import typer
 
 import onevoice
 from onevoice.cli import (
+    calls,
     conditions,
     consent,
     delivery,
     identity,
     journeys,
     lists,
+    mail,
     matches,
+    opt_outs,
     plans,
     privacy,
     quarantine,
@@ -49,6 +52,9 @@ app.add_typer(sources.app, name="source")
 app.add_typer(consent.app, name="consent")
 app.add_typer(delivery.app, name="delivery")
 app.add_typer(suppress.app, name="suppress")
+app.add_typer(mail.app, name="mail")
+app.add_typer(opt_outs.app, name="opt-out")
+app.add_typer(calls.app, name="call")
 app.add_typer(privacy.app, name="privacy")
 app.add_typer(matches.app, name="match")
 app.add_typer(quarantine.app, name="quarantine")

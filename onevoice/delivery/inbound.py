@@ -5,8 +5,7 @@ transaction that lets it in, so it happens once.
 """
 
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
-from uuid import UUID
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection
@@ -16,6 +15,8 @@ from onevoice.customers import identifiers
 from onevoice.customers.identifiers import ANONYMOUS, USER, Identifier
 from onevoice.database import driver, inbox
 from onevoice.database.inbox import INTERNAL_SOURCE
+from onevoice.delivery import opt_outs
+from onevoice.delivery.consequences import COLUMNS, About
 from onevoice.delivery.schemas import MessageEntry
 from onevoice.delivery.settlement import entry
 from onevoice.events import door
@@ -35,21 +36,7 @@ LONGEST = 10_000
 """Characters of a text that are kept."""
 
 
-class Answered(NamedTuple):
-    """The message that somebody answers."""
-
-    id: UUID
-    channel: str
-    identifier_id: int
-    address: str
-    topic: str
-    locale: str
-
-
-_COLUMNS = ", ".join(Answered._fields)
-
-
-def take(connection: Connection, told: InboundMessage, now: datetime) -> bool:
+def take(connection: Connection, secret: bytes, told: InboundMessage, now: datetime) -> bool:
     """Takes an inbound message in, one in a transaction (see events.door); False where it is held already."""
     answered = find_answered(connection, told)
     event_id = fact_id("inbound", told.channel, told.provider_event_id).hex
@@ -59,25 +46,28 @@ def take(connection: Connection, told: InboundMessage, now: datetime) -> bool:
     if answered is not None:
         news = MessageEntry(str(answered.id), event_id, News.REPLIED, told.occurred_at)
         inbox.append(connection, [entry(news, now)])
+    opt_outs.heed(connection, secret, told, event_id, who, answered, now)
     return True
 
 
-def find_answered(connection: Connection, told: InboundMessage) -> Answered | None:
+def find_answered(connection: Connection, told: InboundMessage) -> About | None:
     """The message that is answered: the one named, else the newest that went to the sender's address."""
     with driver(connection) as raw:
         if told.message_id:
-            row = raw.execute(f"SELECT {_COLUMNS} FROM message WHERE id = %s", (told.message_id,)).fetchone()  # noqa: S608
+            return About.find(connection, told.message_id)
+        if told.channel == "email":
+            return None
         else:
             row = raw.execute(
-                f"SELECT {_COLUMNS} FROM message WHERE address = %s AND channel = %s AND attempts > 0 "  # noqa: S608
+                f"SELECT {COLUMNS} FROM message WHERE address = %s AND channel = %s AND attempts > 0 "  # noqa: S608
                 "AND channel NOT IN ('email', 'push', 'webpush', 'webhook') AND attempted_at > %s "
                 "ORDER BY attempted_at DESC LIMIT 1",
                 (told.sender, told.channel, told.occurred_at - ANSWERS_WITHIN),
             ).fetchone()
-    return Answered(*row) if row else None
+    return About(*row) if row else None
 
 
-def _identifier(connection: Connection, told: InboundMessage, answered: Answered | None) -> Identifier:
+def _identifier(connection: Connection, told: InboundMessage, answered: About | None) -> Identifier:
     """Who writes: the customer whom the message went to, else whoever has the address."""
     if answered is not None:
         with driver(connection) as raw:
@@ -90,7 +80,7 @@ def _identifier(connection: Connection, told: InboundMessage, answered: Answered
     return identifiers.identifier(namespace, told.sender) or Identifier(namespace, told.sender)
 
 
-def _event(told: InboundMessage, event_id: str, who: Identifier, answered: Answered | None) -> bytes:
+def _event(told: InboundMessage, event_id: str, who: Identifier, answered: About | None) -> bytes:
     properties: dict[str, Any] = {"channel": told.channel, "text": told.text[:LONGEST]}
     if answered is not None:
         properties["message_id"] = str(answered.id)

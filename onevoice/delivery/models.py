@@ -8,6 +8,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    LargeBinary,
     Numeric,
     SmallInteger,
     Table,
@@ -69,6 +70,7 @@ message = Table(
         "address",
         postgresql_where=text("attempts > 0 AND channel NOT IN ('email', 'push', 'webpush', 'webhook')"),
     ),
+    Index("ix_message_calls", "settled_at", postgresql_where=text("channel = 'call' AND state = 'accepted'")),
     Index("ix_message_sending", "worker", postgresql_where=text("state = 'sending'")),
     Index("ix_message_paused", "journey", "step", postgresql_where=text("state = 'paused'")),
     Index("ix_message_in_doubt", "attempted_at", postgresql_where=text("state = 'in_doubt'")),
@@ -117,6 +119,46 @@ hold = Table(
     Column("placed_by", Text, nullable=False),
     Column("lifted_at", DateTime(timezone=True)),
     Index("ix_hold_placed_at", "placed_at", postgresql_where=text("lifted_at IS NULL")),
+)
+
+call_task = Table(
+    "call_task",  # who has taken a call and what came of it; the call itself is a message on the channel `call`
+    metadata,
+    Column("message_id", Uuid, primary_key=True),
+    Column("identifier_id", BigInteger, nullable=False),
+    Column("taken_by", Text, nullable=False),  # empty: given back
+    Column("taken_at", DateTime(timezone=True), nullable=False),
+    Column("tries", Integer, nullable=False, server_default=text("0")),
+    Column("result", Text),  # a word of calls.RESULTS that ends it
+    Column("note", Text, nullable=False, server_default=text("''")),
+    Column("ended_at", DateTime(timezone=True)),
+)
+
+soft_bounce = Table(
+    "soft_bounce",  # what came back from addresses that may be good
+    metadata,
+    Column("channel", Text, primary_key=True),
+    Column("address_hash", LargeBinary, primary_key=True),
+    Column("message_id", Uuid, primary_key=True),
+    Column("bounced_at", DateTime(timezone=True), nullable=False),
+)
+
+opt_out_review = Table(
+    "opt_out_review",  # what people wrote that looks as if they wanted no more; a person decides
+    metadata,
+    Column("id", Uuid, primary_key=True),  # the inbound event's
+    Column("identifier_id", BigInteger, nullable=False),
+    Column("namespace", Text, nullable=False),
+    Column("value", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("message_id", Uuid),
+    Column("text", Text, nullable=False),
+    Column("received_at", DateTime(timezone=True), nullable=False),
+    Column("decision", Text),  # stopped, dismissed
+    Column("decided_by", Text),
+    Column("decided_at", DateTime(timezone=True)),
+    Index("ix_opt_out_review_waiting", "received_at", postgresql_where=text("decision IS NULL")),
 )
 
 link = Table(

@@ -3,22 +3,19 @@
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple, Protocol
-from uuid import UUID
+from typing import Any, Protocol
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from onevoice.channels.adapter import ChannelAdapter, InboundMessage, MessageNews, News, WebhookRequest
-from onevoice.customers import consent, suppression
-from onevoice.customers.consent import Consent
-from onevoice.customers.suppression import Suppressed
 from onevoice.database import driver, inbox
 from onevoice.database.inbox import Entry
-from onevoice.delivery import inbound, unsubscribe_page
+from onevoice.delivery import consequences, inbound, unsubscribe_page
+from onevoice.delivery.consequences import About
 from onevoice.delivery.machines import is_machine
 from onevoice.delivery.schemas import MessageEntry
 from onevoice.delivery.settlement import entry
@@ -44,17 +41,6 @@ class Appender(Protocol):
     async def append(self, entries: Sequence[Entry]) -> None:
         """Raises Unavailable where they could not be written."""
         ...
-
-
-class _Message(NamedTuple):
-    """What a link tells about its message."""
-
-    id: UUID
-    channel: str
-    identifier_id: int
-    address: str
-    topic: str
-    locale: str
 
 
 def routes(
@@ -118,7 +104,7 @@ class _Readers:
         page = unsubscribe_page.done(message.locale, message.channel, message.address)
         return HTMLResponse(page, headers=_UNCACHED)
 
-    async def _of_unsubscribe(self, request: Request) -> _Message | None:
+    async def _of_unsubscribe(self, request: Request) -> About | None:
         number = self._tokens.read_message(request.path_params["token"], Use.UNSUBSCRIBE)
         return None if number is None else await run_in_threadpool(self._message, number)
 
@@ -126,7 +112,7 @@ class _Readers:
         page = unsubscribe_page.gone(negotiated(request.headers.get("accept-language")))
         return HTMLResponse(page, 404, headers=_UNCACHED)
 
-    async def _note(self, request: Request, message: _Message, news: News, detail: dict[str, Any]) -> None:
+    async def _note(self, request: Request, message: About, news: News, detail: dict[str, Any]) -> None:
         """Writes the news down; a reader must get the picture or the page even where that fails."""
         now = self._clock.now()
         agent = request.headers.get("user-agent", "")[:500]
@@ -143,51 +129,23 @@ class _Readers:
         except Unavailable as error:
             log.warning("reaction lost", news=news, message=str(message.id), error=error.message)
 
-    def _withdraw(self, message: _Message, origin: str, agent: str) -> None:
+    def _withdraw(self, message: About, origin: str, agent: str) -> None:
         now = self._clock.now()
         with self._pool.begin() as connection:
             with driver(connection) as raw:  # two clicks at once are still one
                 raw.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (str(message.id),))
             shown = "" if origin == "one_click" else unsubscribe_page.text(message.locale, message.channel)
             evidence = {"message": str(message.id), "user_agent": agent}
-            _withdraw(connection, message, origin, evidence, now, shown)
+            consequences.withdraw(connection, message, origin, evidence, now, shown)
 
-    def _message(self, number: int) -> _Message | None:
-        with self._pool.connect() as connection, driver(connection) as raw:
-            row = raw.execute(f"SELECT {_MESSAGE} FROM message WHERE number = %s", (number,)).fetchone()  # noqa: S608
-        return _Message(*row) if row else None
+    def _message(self, number: int) -> About | None:
+        with self._pool.connect() as connection:
+            return About.numbered(connection, number)
 
     def _target(self, link_id: int) -> str | None:
         with self._pool.connect() as connection, driver(connection) as raw:
             row = raw.execute("SELECT url FROM link WHERE id = %s", (link_id,)).fetchone()
         return str(row[0]) if row else None
-
-
-_MESSAGE = ", ".join(_Message._fields)
-
-
-def _withdraw(
-    connection: Connection, message: _Message, origin: str, evidence: Mapping[str, Any], now: datetime, shown: str = ""
-) -> None:
-    """Withdraws the consent of the message's channel and topic, unless that has been done."""
-    asked = [(message.identifier_id, message.channel, message.topic)]
-    if consent.permissions(connection, asked, now)[0].state == "withdrawn":
-        return
-    withdrawal = Consent(
-        message.identifier_id,
-        message.channel,
-        message.topic,
-        "withdrawn",
-        now,
-        origin,
-        evidence=evidence,
-        text=shown,
-        locale=message.locale if shown else "",
-        actor="system" if origin == "webhook" else "customer",
-    )
-    consent.record(connection, [withdrawal], now)
-    event_id = fact_id("unsubscribed", message.id, now.isoformat()).hex
-    inbox.append(connection, [entry(MessageEntry(str(message.id), event_id, News.UNSUBSCRIBED, now), now)])
 
 
 class _Providers:
@@ -219,7 +177,7 @@ class _Providers:
         news = [one for one in told if isinstance(one, MessageNews)]
         written = [one for one in told if isinstance(one, InboundMessage)]
         entries = [_told(channel, one, now) for one in news]
-        if written or any(_consequential(one) for one in news):
+        if written or any(consequences.consequential(one) for one in news):
             await run_in_threadpool(self._act, news, written, entries, now)
         elif entries:
             await self._committer.append(entries)
@@ -231,25 +189,10 @@ class _Providers:
         """Writes what people wrote, and news that say that an address must not be used again, with what follows."""
         for message in written:  # each in a transaction of its own: see door.enter
             with self._pool.begin() as connection:
-                inbound.take(connection, message, now)
+                inbound.take(connection, self._secret, message, now)
         with self._pool.begin() as connection:
             inbox.append(connection, entries)
-            for one in filter(_consequential, news):
-                with driver(connection) as raw:
-                    row = raw.execute(f"SELECT {_MESSAGE} FROM message WHERE id = %s", (one.message_id,)).fetchone()  # noqa: S608
-                if row is None:
-                    continue
-                about = _Message(*row)
-                complained = one.news is News.COMPLAINED
-                reason = "complained" if complained else "bounced"
-                listed = Suppressed(about.channel, about.address, reason, one.occurred_at)
-                suppression.suppress(connection, self._secret, [listed], now)
-                if complained:
-                    _withdraw(connection, about, "webhook", {"message": str(about.id)}, now)
-
-
-def _consequential(news: MessageNews) -> bool:
-    return news.address_is_dead or news.news is News.COMPLAINED
+            consequences.act(connection, self._secret, news, now, "webhook")
 
 
 def _told(channel: str, news: MessageNews, now: datetime) -> Entry:

@@ -62,6 +62,7 @@ DATABASE_IMPERSONAL = {
     "segment": "definitions",
     "segment_list": "names of lists; who is on them is in segment_list_entry",
     "segment_version": "definitions",
+    "soft_bounce": "salted hashes, with the messages' ids",
     "source": "sources and their keys",
     "suppression": "salted hashes, which must outlive the customer",
     "suppression_change": "the same, and when and why",

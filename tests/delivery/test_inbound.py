@@ -13,6 +13,7 @@ from onevoice.delivery.schemas import MessageEntry
 from tests.conftest import NOW, entries_in
 from tests.delivery.builders import message_id, queued
 
+SECRET = b"s" * 32
 PHONE = "+39333000111"
 
 
@@ -32,7 +33,7 @@ def written(text: str = "Thank you", number: int = 1, **changes: Any) -> Inbound
 
 def take(db: Engine, told: InboundMessage) -> bool:
     with db.begin() as connection:
-        return inbound.take(connection, told, NOW)
+        return inbound.take(connection, SECRET, told, NOW)
 
 
 def events(db: Engine) -> list[dict[str, Any]]:

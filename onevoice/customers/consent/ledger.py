@@ -40,6 +40,8 @@ ORIGINS = (
     "double_opt_in",
     "one_click",
     "link",
+    "reply",
+    "complaint",
 )
 """How a word reached us."""
 
