@@ -11,7 +11,8 @@ from sqlalchemy import Connection
 from onevoice.channels.providers import Provider
 from onevoice.delivery import breakers, queue, throttles
 from onevoice.delivery.breakers import PROBES, Breaker
-from onevoice.delivery.queue import Choice, Leased, Settlement
+from onevoice.delivery.queue import Choice, Leased
+from onevoice.delivery.settlement import put_back
 from onevoice.delivery.throttles import Bucket, Throttles
 
 
@@ -113,8 +114,4 @@ def _lined_up(bounds: Throttles, bucket: Bucket, key: str, now: datetime) -> Buc
 
 def _send_back(connection: Connection, worker: str, until: Mapping[Leased, datetime], now: datetime) -> None:
     if until:
-        back = [
-            Settlement(message.id, message.attempts, "queued", attempted=False, not_before=at)
-            for message, at in until.items()
-        ]
-        queue.settle(connection, worker, back, now)
+        queue.settle(connection, worker, [put_back(message, at) for message, at in until.items()], now)

@@ -74,6 +74,11 @@ def pause(attempts: int, asked_seconds: float = 0.0) -> timedelta:
     return max(doubled, timedelta(seconds=asked_seconds))
 
 
+def put_back(message: Leased, at: datetime) -> Settlement:
+    """A message that was not tried after all, and may be from an instant on."""
+    return Settlement(message.id, message.attempts, "queued", attempted=False, not_before=at)
+
+
 def skipped(message: Leased, reason: str) -> Settlement:
     """A message that is not sent after all, with the reason."""
     return Settlement(message.id, message.attempts, "skipped", error_code=reason)

@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import TypeVar
@@ -39,7 +39,7 @@ from onevoice.delivery.holds import Holds
 from onevoice.delivery.leasing import Desk
 from onevoice.delivery.links import LinkMaker
 from onevoice.delivery.queue import Leased, Settlement
-from onevoice.delivery.settlement import in_doubt, news, settlement, skipped
+from onevoice.delivery.settlement import in_doubt, news, put_back, settlement, skipped
 from onevoice.delivery.throttles import Throttles
 from onevoice.kernel.errors import InvalidInput, NotFound
 from onevoice.kernel.log import logger
@@ -65,6 +65,9 @@ GARBAGE = 50_000
 
 ASK_SECONDS = 5.0
 """How often it is looked whether a provider should be asked about messages in doubt."""
+
+UNHEARD_PAUSE = timedelta(seconds=1)
+"""Before what a worker dared not send is taken again."""
 
 RECOVERY_SECONDS = 1.0
 """Pause before the database is tried again."""
@@ -225,6 +228,10 @@ class Worker:
             if hold is not None:
                 self._tell(message, holds.settlement(message, hold))
                 return
+            if time.monotonic() - self._heard_at > self._settings.lease_seconds * 0.8:
+                # The others may take this worker for dead by now, and its messages for lost.
+                self._tell(message, put_back(message, self._clock.now() + UNHEARD_PAUSE))
+                return
             outcome = await self._attempt(provider, composed)
         now = self._clock.now()
         cost = provider.price * provider.parts(composed.content)
@@ -237,8 +244,6 @@ class Worker:
         self._tell(message, settlement(message, failure, Decimal(0), self._clock.now()))
 
     async def _attempt(self, channel: ChannelAdapter, message: OutboundMessage) -> Outcome:
-        if time.monotonic() - self._heard_at > self._settings.lease_seconds * 0.8:
-            return Outcome(Status.RETRY, error_code="lease_lost", error="The worker was not heard of for too long")
         try:
             return await channel.send(message)
         except Exception as error:

@@ -17,6 +17,7 @@ from onevoice.delivery import queue
 from onevoice.delivery.schemas import MessageEntry
 from onevoice.demo.doubles import Doubles, SmtpSink
 from onevoice.demo.doubles.smtp_sink import CUT
+from onevoice.kernel.clock import SharedClock
 from onevoice.kernel.settings import Settings
 from tests.conftest import NOW
 from tests.delivery.builders import message_id, queued
@@ -192,3 +193,20 @@ def test_what_a_killed_worker_left_is_reported_by_the_next(settings: Settings, d
         assert str(lost.id) not in doubles.smtp.received
     assert news(db)[str(lost.id)].news == "in_doubt"
     assert news(db)[str(lost.id)].error_code == "worker_lost"
+
+
+def test_a_worker_that_was_not_heard_of_sends_nothing_and_costs_no_attempt(settings: Settings, db: Engine) -> None:
+    with Doubles() as doubles:
+        prepare(db, [queued(1)])
+        ready = with_doubles(settings, doubles, lease_seconds=0.001)
+        send_all(ready, db, until=lambda found: "sending" not in found and waits(db))
+        assert doubles.smtp.received == {}
+        SharedClock(settings.data_dir / "clock", NOW + timedelta(seconds=1))
+        assert send_all(replace(ready, lease_seconds=60.0), db) == {"accepted": 1}
+    with db.connect() as connection:
+        assert connection.scalar(text("SELECT attempts FROM message")) == 1
+
+
+def waits(db: Engine) -> bool:
+    with db.connect() as connection:
+        return bool(connection.scalar(text("SELECT not_before > :now FROM message"), {"now": NOW}))
