@@ -8,11 +8,16 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from onevoice.channels.providers import Provider, providers
-from onevoice.database import driver
+from onevoice.database import driver, inbox
 from onevoice.delivery import breakers, holds, throttles
 from onevoice.delivery.holds import CANCEL, Hold, Scope
+from onevoice.delivery.queue import Settlement
+from onevoice.delivery.settlement import news
 from onevoice.delivery.throttles import Throttles
 from onevoice.kernel.settings import Settings
+
+BATCH = 10_000
+"""Messages cancelled in one transaction."""
 
 ALIVE_SECONDS = 60
 """A worker heard of within so long counts as alive."""
@@ -36,13 +41,33 @@ def cancel(
     done = 0
     while True:
         with pool.begin() as connection:
-            some = holds.carry_out(connection, hold, now)
+            some = _carry_out(connection, hold, now)
         if not some:
             break
         done += some
         told(done)
     with pool.connect() as connection:
         return Cancelled(hold, done, _count(connection, "sending", scope))
+
+
+def _carry_out(connection: Connection, hold: Hold, now: datetime) -> int:
+    """Cancels up to `BATCH` of what waits; returns how many. 0: all that waited are cancelled."""
+    with driver(connection) as raw:
+        rows = raw.execute(
+            f"""
+            UPDATE message SET state = 'skipped', error_code = 'cancelled', settled_at = %(now)s
+            WHERE id IN (
+                SELECT id FROM message WHERE state IN ('queued', 'paused') AND queued_at <= %(placed_at)s
+                  AND {holds.COVERED} LIMIT %(batch)s FOR UPDATE SKIP LOCKED
+            )
+            RETURNING id, attempts
+            """,  # noqa: S608 - a text of this module
+            {"now": now, "placed_at": hold.placed_at, "batch": BATCH, **hold.scope.values()},
+        ).fetchall()
+    skipped = [Settlement(row[0], row[1], "skipped", error_code="cancelled") for row in rows]
+    told = (news(one, now, delivered=False) for one in skipped)
+    inbox.append(connection, [entry for entry in told if entry is not None])
+    return len(rows)
 
 
 def waiting(connection: Connection, scope: Scope) -> int:

@@ -8,13 +8,12 @@ with the reason `cancelled`, and stays so. A cancellation reaches what was queue
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Protocol
 from uuid import UUID
 
 from sqlalchemy import Connection
 
-from onevoice.database import driver, inbox
-from onevoice.delivery.queue import Leased, Settlement
-from onevoice.delivery.settlement import news
+from onevoice.database import driver
 from onevoice.kernel.errors import InvalidInput, NotFound
 
 PAUSE, CANCEL = "pause", "cancel"
@@ -22,8 +21,20 @@ PAUSE, CANCEL = "pause", "cancel"
 CANCEL_DAYS = 7
 """A message lives three days; so long a worker asks for a cancellation before it sends."""
 
-BATCH = 10_000
-"""Messages cancelled in one transaction."""
+
+class Held(Protocol):
+    """What a hold asks of a message; a leased one has it."""
+
+    @property
+    def id(self) -> UUID: ...
+    @property
+    def journey(self) -> str: ...
+    @property
+    def step(self) -> str: ...
+    @property
+    def channel(self) -> str: ...
+    @property
+    def queued_at(self) -> datetime: ...
 
 
 @dataclass(frozen=True)
@@ -41,7 +52,7 @@ class Scope:
             raise InvalidInput("A step has its name within its journey; name the journey too")
         return self
 
-    def covers(self, message: Leased) -> bool:
+    def covers(self, message: Held) -> bool:
         """Whether the message is meant."""
         return (
             self.journey in ("", message.journey)
@@ -65,7 +76,7 @@ class Hold:
     placed_at: datetime
     placed_by: str
 
-    def stops(self, message: Leased) -> bool:
+    def stops(self, message: Held) -> bool:
         """Whether the message must not go."""
         return self.scope.covers(message) and (self.action == PAUSE or message.queued_at <= self.placed_at)
 
@@ -78,7 +89,7 @@ class Holds:
         self._single = {(hold.action, hold.scope.message_id): hold for hold in rows if hold.scope.message_id}
         self._wide = [hold for hold in rows if not hold.scope.message_id]
 
-    def on(self, message: Leased) -> Hold | None:
+    def on(self, message: Held) -> Hold | None:
         """The hold that keeps the message from being sent."""
         if not self._wide and not self._single:
             return None
@@ -90,13 +101,6 @@ class Holds:
     def closes(self, channel: str) -> bool:
         """Whether all of a channel is paused, so that its messages may stay where they are."""
         return any(hold.action == PAUSE and hold.scope in (Scope(), Scope(channel=channel)) for hold in self._wide)
-
-
-def settlement(message: Leased, hold: Hold) -> Settlement:
-    """How a message is written down that a hold keeps from being sent."""
-    if hold.action == CANCEL:
-        return Settlement(message.id, message.attempts, "skipped", error_code="cancelled")
-    return Settlement(message.id, message.attempts, "paused", attempted=False, hold=hold.id)
 
 
 def in_force(connection: Connection) -> list[Hold]:
@@ -114,7 +118,7 @@ def in_force(connection: Connection) -> list[Hold]:
 
 
 def place(connection: Connection, action: str, scope: Scope, by: str) -> Hold:
-    """Pauses or cancels, from the commit on. What is queued already is cancelled by `carry_out`."""
+    """Pauses or cancels, from the commit on. What waits already is skipped by control.cancel, or by who leases it."""
     scope = scope.checked()
     with driver(connection) as raw:
         row = raw.execute(
@@ -129,28 +133,11 @@ def place(connection: Connection, action: str, scope: Scope, by: str) -> Hold:
     return Hold(row[0], action, scope, row[1], by)
 
 
-def carry_out(connection: Connection, hold: Hold, now: datetime) -> int:
-    """Cancels up to `BATCH` of what waits; returns how many. 0: all that waited are cancelled."""
-    with driver(connection) as raw:
-        rows = raw.execute(
-            f"""
-            UPDATE message SET state = 'skipped', error_code = 'cancelled', settled_at = %(now)s
-            WHERE id IN (
-                SELECT id FROM message WHERE state IN ('queued', 'paused') AND queued_at <= %(placed_at)s
-                  AND {COVERED} LIMIT %(batch)s FOR UPDATE SKIP LOCKED
-            )
-            RETURNING id, attempts
-            """,  # noqa: S608 - a text of this module
-            {"now": now, "placed_at": hold.placed_at, "batch": BATCH, **hold.scope.values()},
-        ).fetchall()
-    skipped = [Settlement(row[0], row[1], "skipped", error_code="cancelled") for row in rows]
-    told = (news(one, now, delivered=False) for one in skipped)
-    inbox.append(connection, [entry for entry in told if entry is not None])
-    return len(rows)
+def lift(connection: Connection, scope: Scope, *, strict: bool = True) -> int:
+    """Ends the pauses of exactly this scope; returns how many messages are queued again.
 
-
-def lift(connection: Connection, scope: Scope) -> int:
-    """Ends the pauses of exactly this scope; returns how many messages are queued again. Raises NotFound."""
+    Raises NotFound where there is none, if `strict`.
+    """
     with driver(connection) as raw:
         lifted = raw.execute(
             """
@@ -159,7 +146,7 @@ def lift(connection: Connection, scope: Scope) -> int:
             """,
             scope.checked().values(),
         ).rowcount
-        if not lifted:
+        if strict and not lifted:
             raise NotFound("Nothing is paused with exactly this scope; `onevoice delivery status` lists the pauses")
         return raw.execute(
             f"""

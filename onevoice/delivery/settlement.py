@@ -9,6 +9,7 @@ import msgspec
 
 from onevoice.channels.adapter import Concern, Outcome, Status
 from onevoice.database.inbox import INTERNAL_SOURCE, Entry, Kind
+from onevoice.delivery.holds import CANCEL, Hold
 from onevoice.delivery.queue import Leased, Settlement
 from onevoice.delivery.schemas import MessageEntry
 from onevoice.kernel.ids import fact_id
@@ -77,6 +78,13 @@ def pause(attempts: int, asked_seconds: float = 0.0) -> timedelta:
 def put_back(message: Leased, at: datetime) -> Settlement:
     """A message that was not tried after all, and may be from an instant on."""
     return Settlement(message.id, message.attempts, "queued", attempted=False, not_before=at)
+
+
+def held(message: Leased, hold: Hold) -> Settlement:
+    """A message that a hold keeps from being sent."""
+    if hold.action == CANCEL:
+        return Settlement(message.id, message.attempts, "skipped", error_code="cancelled")
+    return Settlement(message.id, message.attempts, "paused", attempted=False, hold=hold.id)
 
 
 def skipped(message: Leased, reason: str) -> Settlement:

@@ -39,7 +39,7 @@ from onevoice.delivery.holds import Holds
 from onevoice.delivery.leasing import Desk
 from onevoice.delivery.links import LinkMaker
 from onevoice.delivery.queue import Leased, Settlement
-from onevoice.delivery.settlement import in_doubt, news, put_back, settlement, skipped
+from onevoice.delivery.settlement import held, in_doubt, news, put_back, settlement, skipped
 from onevoice.delivery.throttles import Throttles
 from onevoice.kernel.errors import InvalidInput, NotFound
 from onevoice.kernel.log import logger
@@ -226,7 +226,7 @@ class Worker:
             await self._know_holds()
             hold = self._holds.on(message)
             if hold is not None:
-                self._tell(message, holds.settlement(message, hold))
+                self._tell(message, held(message, hold))
                 return
             if time.monotonic() - self._heard_at > self._settings.lease_seconds * 0.8:
                 # The others may take this worker for dead by now, and its messages for lost.

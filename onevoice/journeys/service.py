@@ -7,6 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select, tuple_
 
+from onevoice.delivery import holds
+from onevoice.delivery.holds import Scope
 from onevoice.journeys.document import FINISH, LEAVE, Document, Status, all_steps, parse, written
 from onevoice.journeys.laid import laid
 from onevoice.journeys.models import journey as table
@@ -69,6 +71,7 @@ def save(
         "saved_by": by,
     }
     connection.execute(table.insert().values(**row))
+    _take_messages_along(connection, journey.name, before, status)
     return version, True
 
 
@@ -175,6 +178,18 @@ def _set_status(connection: Connection, name: str, status: Status, now: datetime
     which = (table.c.name == name) & (table.c.version == found.version)
     launched_at = _launched(found.status, status, found.launched_at, now)
     connection.execute(table.update().where(which).values(status=status, launched_at=launched_at))
+    _take_messages_along(connection, name, found.status, status)
+
+
+def _take_messages_along(connection: Connection, name: str, before: str, after: str) -> None:
+    """What the journey has queued stands, goes on or is cancelled with it, within two seconds."""
+    scope = Scope(journey=name)
+    if before == "paused" != after:
+        holds.lift(connection, scope, strict=False)
+    if after == "paused" != before:
+        holds.place(connection, holds.PAUSE, scope, "journey")
+    if after in OVER and before not in OVER:
+        holds.place(connection, holds.CANCEL, scope, "journey")
 
 
 def _launched(before: str, after: str, launched_at: datetime | None, now: datetime) -> datetime | None:

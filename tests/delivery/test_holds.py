@@ -13,6 +13,7 @@ from onevoice.delivery import control, doubts, holds, queue
 from onevoice.delivery.holds import CANCEL, PAUSE, Hold, Scope
 from onevoice.delivery.queue import Settlement
 from onevoice.delivery.schemas import MessageEntry
+from onevoice.delivery.settlement import held
 from onevoice.demo.doubles import Doubles, SmtpSink
 from onevoice.kernel.errors import InvalidInput, NotFound
 from onevoice.kernel.settings import Settings
@@ -113,7 +114,7 @@ def test_cancelling_wins_over_a_pause_and_one_pause_over_the_end_of_another(db: 
     with db.begin() as connection:
         known = holds.Holds(holds.in_force(connection))
         found = {one.id: known.on(one) for one in taken}
-        settled = [holds.settlement(one, hold) for one in taken if (hold := found[one.id])]
+        settled = [held(one, hold) for one in taken if (hold := found[one.id])]
         queue.settle(connection, "w", settled, NOW)
     assert states(db) == {"paused": 1, "skipped": 1}
     assert lift(db, journey="welcome") == 0

@@ -6,6 +6,7 @@ import pytest
 import yaml
 from sqlalchemy import Engine
 
+from onevoice.delivery import holds
 from onevoice.journeys import service
 from onevoice.kernel.errors import InvalidInput, NotFound
 from tests.conftest import NOW
@@ -52,3 +53,21 @@ def test_what_is_wrong_is_not_saved_and_what_is_not_there_not_found(db: Engine) 
         for missing in (service.launch, service.pause, service.stop, service.archive):
             with pytest.raises(NotFound):
                 missing(connection, "win-back", NOW)
+
+
+def test_what_a_journey_has_queued_stands_goes_on_and_is_cancelled_with_it(db: Engine) -> None:
+    def in_force() -> list[tuple[str, str]]:
+        with db.connect() as connection:
+            return [(hold.action, hold.scope.journey) for hold in holds.in_force(connection)]
+
+    with db.begin() as connection:
+        service.save(connection, {**DRAFT, "status": "live"}, NOW)
+        service.pause(connection, "win-back", NOW)
+    assert in_force() == [("pause", "win-back")]
+    with db.begin() as connection:
+        service.resume(connection, "win-back", NOW)
+    assert in_force() == []
+    with db.begin() as connection:
+        service.pause(connection, "win-back", NOW)
+        service.stop(connection, "win-back", NOW)
+    assert in_force() == [("cancel", "win-back")]
