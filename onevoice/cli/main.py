@@ -26,6 +26,7 @@ from onevoice.cli import (
     segments,
     sources,
     suppress,
+    webpush,
 )
 from onevoice.cli.kinds import ExportFormat, ExportKind, ImportKind, KnownAs, Role
 from onevoice.cli.options import AsJson, DataDir
@@ -53,6 +54,7 @@ app.add_typer(consent.app, name="consent")
 app.add_typer(delivery.app, name="delivery")
 app.add_typer(suppress.app, name="suppress")
 app.add_typer(mail.app, name="mail")
+app.add_typer(webpush.app, name="webpush")
 app.add_typer(opt_outs.app, name="opt-out")
 app.add_typer(calls.app, name="call")
 app.add_typer(privacy.app, name="privacy")

@@ -163,7 +163,8 @@ def _contents(template: SavedTemplate, variant: Variant, told: Circumstances) ->
             yield Finding("error", "does_not_render", seen={"why": error.message.splitlines()[0]})
     if not rendered:
         return
-    look = {"email": _email, "sms": _sms, "push": _push, "whatsapp": _whatsapp, "call": _call}[variant.channel]
+    looks = {"email": _email, "sms": _sms, "push": _push, "webpush": _push, "whatsapp": _whatsapp, "call": _call}
+    look = looks[variant.channel]
     yield from look(template, variant, rendered, told)
 
 

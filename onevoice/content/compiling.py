@@ -89,6 +89,7 @@ Source = EmailSource | PushSource | SmsSource | WhatsAppSource | CallSource
 SOURCES: Mapping[str, type[Source]] = {
     "email": EmailSource,
     "push": PushSource,
+    "webpush": PushSource,
     "sms": SmsSource,
     "whatsapp": WhatsAppSource,
     "call": CallSource,

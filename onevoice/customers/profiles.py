@@ -15,7 +15,7 @@ from onevoice.customers.suppression import address_hash
 from onevoice.kernel.locales import LOCALES
 from onevoice.warehouse import Warehouse, remembered
 
-ADDRESS_TRAITS = {"email": "email", "phone": "sms", "push_token": "push"}
+ADDRESS_TRAITS = {"email": "email", "phone": "sms", "push_token": "push", "webpush_subscription": "webpush"}
 """Which trait is the address of which channel."""
 
 

@@ -30,6 +30,7 @@ class About(NamedTuple):
     address: str
     topic: str
     locale: str
+    attempted_at: datetime | None = None
 
     @classmethod
     def find(cls, connection: Connection, message_id: UUID | str) -> "About | None":

@@ -5,6 +5,7 @@ Raw facts are kept either way; what machines do only does not count as an openin
 
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 
 APPLE_MAIL_PRIVACY = "Mozilla/5.0"
 """The whole user agent of Apple's proxy, which fetches every picture whether or not the mail is read."""
@@ -17,13 +18,26 @@ _MACHINES = re.compile(
 )
 
 
-def is_machine(method: str, headers: Mapping[str, str]) -> bool:
-    """Whether a machine made the request: a link checker, a prefetch, a mail proxy. Header names in lower case."""
+TOO_SOON = timedelta(seconds=2)
+"""Within this after an e-mail was sent no person opens it, let alone a link in it; scanners do at the server's door."""
+
+
+def machine(method: str, headers: Mapping[str, str], since_sent: timedelta | None = None) -> str:
+    """Why a machine made the request; empty where a person may have. Header names in lower case.
+
+    `since_sent`: since the message went out, where that tells something.
+    """
     agent = headers.get("user-agent", "").strip()
-    return (
-        method == "HEAD"
-        or not agent
-        or agent == APPLE_MAIL_PRIVACY
-        or "prefetch" in headers.get("purpose", "") + headers.get("sec-purpose", "") + headers.get("x-moz", "")
-        or bool(_MACHINES.search(agent))
-    )
+    if method == "HEAD":
+        return "head"
+    if not agent:
+        return "no_agent"
+    if agent == APPLE_MAIL_PRIVACY:
+        return "apple_mail_privacy"
+    if "prefetch" in headers.get("purpose", "") + headers.get("sec-purpose", "") + headers.get("x-moz", ""):
+        return "prefetch"
+    if _MACHINES.search(agent):
+        return "scanner"
+    if since_sent is not None and timedelta(0) < since_sent < TOO_SOON:
+        return "too_soon"
+    return ""

@@ -16,7 +16,7 @@ from onevoice.database import driver, inbox
 from onevoice.database.inbox import Entry
 from onevoice.delivery import consequences, inbound, unsubscribe_page
 from onevoice.delivery.consequences import About
-from onevoice.delivery.machines import is_machine
+from onevoice.delivery.machines import machine
 from onevoice.delivery.schemas import MessageEntry
 from onevoice.delivery.settlement import entry
 from onevoice.delivery.tokens import Tokens, Use
@@ -116,13 +116,15 @@ class _Readers:
         """Writes the news down; a reader must get the picture or the page even where that fails."""
         now = self._clock.now()
         agent = request.headers.get("user-agent", "")[:500]
+        mailed_at = message.attempted_at if message.channel == "email" else None
+        reason = machine(request.method, request.headers, now - mailed_at if mailed_at else None)
         told = MessageEntry(
             message_id=str(message.id),
             event_id=fact_id(news, message.id, now.isoformat(), agent, detail.get("link", "")).hex,
             news=news,
             occurred_at=now,
-            machine=is_machine(request.method, request.headers),
-            detail={**detail, "user_agent": agent},
+            machine=bool(reason),
+            detail={**detail, "user_agent": agent, **({"machine": reason} if reason else {})},
         )
         try:
             await self._committer.append([entry(told, now)])

@@ -120,7 +120,9 @@ def _messages(found: Mapping[str, Any]) -> Table:
 def _earned(found: Mapping[str, Any]) -> Table:
     heads = ("contacted", "ordered", "conversion", "revenue", "cost", "CPA")
     table = Table(
-        "channel", *(_number(head) for head in heads), title=f"What each channel earned, last touch, {CURRENCY}"
+        "channel",
+        *(_number(head) for head in heads),
+        title=f"What each channel earned, by click, else last touch, {CURRENCY}",
     )
     for channel, row in _channels(found):
         amounts = (_amount(row["revenue"]), _amount(row["cost"], 4), _amount(row["cpa"], 4))

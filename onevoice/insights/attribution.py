@@ -1,9 +1,13 @@
-"""Last touch: which message an order is put down to. One rule, named wherever its result is shown.
+"""Which message an order is put down to, and by which rule. Named wherever a result is shown.
 
-An order belongs to the message that its customer, in person, last opened or clicked within `WINDOW` before it, be it
-for the first time or again; on a channel that has no opens (SMS) delivery is a touch too. An order belongs to one
-message at most; one that was cancelled or wholly returned belongs to none, and what was refunded of the others is off
-their revenue. It says what came after what, not what caused what: for that, see experiments.py.
+Within `WINDOW` before the order, of the messages to its customer, counts in this order:
+
+1. `click`: the one that the customer, in person, clicked last
+2. `window`: else the one that was opened last, in person; on a channel that has no opens (SMS) delivery is a touch too
+
+Both be it for the first time or again. An order belongs to one message at most; one that was cancelled or wholly
+returned belongs to none, and what was refunded of the others is off their revenue. It says what came after what, not
+what caused what: for that, see experiments.py.
 """
 
 from datetime import timedelta
@@ -20,12 +24,18 @@ from onevoice.warehouse import Warehouse
 WINDOW = timedelta(days=7)
 """How long after the touch an order counts."""
 
+RULES = ("click", "window")
+"""By what an order is put down to a message, the stronger first."""
+
 WITHOUT_OPENS = ("sms",)
 """Channels on which reading leaves no trace; there delivery is a touch."""
 
 
 def last_touch(warehouse: Warehouse, window: timedelta = WINDOW) -> ir.Table:
-    """source_id, order_id, revenue, ordered_at, message_id, journey, channel of every order put down to a message."""
+    """source_id, order_id, revenue, ordered_at, message_id, journey, channel, rule of each order put down to a message.
+
+    `rule` is one of RULES.
+    """
     touches, orders = _touches(warehouse), counted(warehouse.table(ORDERS))
     pairs = orders.select("source_id", "order_id", "revenue", "ordered_at", "customer_id").join(
         touches, orders.customer_id == touches.toucher
@@ -36,16 +46,24 @@ def last_touch(warehouse: Warehouse, window: timedelta = WINDOW) -> ir.Table:
     )
     ranked = near.mutate(
         rank=ibis.row_number().over(
-            group_by=["source_id", "order_id"], order_by=[ibis.desc("touched_at"), near.message_id]
+            group_by=["source_id", "order_id"],
+            order_by=[near.rule, ibis.desc("touched_at"), near.message_id],  # by name: click before window
         )
     )
     return ranked.filter(ranked["rank"] == 0).select(
-        "source_id", "order_id", "revenue", "ordered_at", "message_id", "journey", channel=ranked.message_channel
+        "source_id",
+        "order_id",
+        "revenue",
+        "ordered_at",
+        "message_id",
+        "journey",
+        "rule",
+        channel=ranked.message_channel,
     )
 
 
 def _touches(warehouse: Warehouse) -> ir.Table:
-    """toucher (a customer), touched_at, message_id, journey, message_channel: what people did with messages."""
+    """toucher (a customer), touched_at, message_id, journey, message_channel, rule: what people did with messages."""
     news, messages = warehouse.table(MESSAGE_EVENTS), warehouse.table(MESSAGES)
     heard = news.filter(news.news.isin([*PERSONAL, "delivered"])).select("message_id", "news", "occurred_at", "machine")
     rows = heard.join(
@@ -55,5 +73,10 @@ def _touches(warehouse: Warehouse) -> ir.Table:
     in_person = rows.news.isin(PERSONAL) & ~rows.machine
     arrived = (rows.news == "delivered") & rows.channel.isin(WITHOUT_OPENS) & rows.delivered_at.notnull()
     return rows.filter(in_person | arrived).select(
-        "message_id", "journey", message_channel="channel", toucher="customer_id", touched_at="occurred_at"
+        "message_id",
+        "journey",
+        message_channel="channel",
+        toucher="customer_id",
+        touched_at="occurred_at",
+        rule=ibis.ifelse(rows.news == "clicked", "click", "window"),
     )

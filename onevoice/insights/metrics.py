@@ -15,8 +15,8 @@ from onevoice.catalog.facts import ORDER_LINES, ORDERS
 from onevoice.catalog.orders import COUNTED, counted, kept
 from onevoice.customers.facts import IDENTIFIERS, IDENTITY_LINKS, PROFILES
 from onevoice.customers.identity import ANONYMOUS
-from onevoice.delivery.facts import MESSAGES
-from onevoice.insights.attribution import last_touch
+from onevoice.delivery.facts import MESSAGE_EVENTS, MESSAGES
+from onevoice.insights.attribution import RULES, last_touch
 from onevoice.journeys.facts import DECISIONS
 from onevoice.kernel.clock import aware, naive
 from onevoice.warehouse import Warehouse
@@ -99,7 +99,9 @@ def channels(
 
     - `planned`, `sent` (a provider accepted it), `delivered`, `opened` and `clicked` (by persons, each message once),
       `unsubscribed`, `failed`, `in_doubt`
-    - `orders`, `revenue`: put down to the channel by last touch (attribution.py)
+    - `opened_by_machines`, `clicked_by_machines`: messages that only machines opened or clicked
+    - `orders`, `revenue`: put down to the channel's messages; of the orders, `orders_by_click` and `orders_by_window`
+      say by which rule (attribution.py)
     - `cost`; `cpa` = cost / orders; `conversion` = orders / delivered
     """
     messages = _within(warehouse.table(MESSAGES), "planned_at", start, end)
@@ -117,9 +119,29 @@ def channels(
         cost=messages.cost.sum(),
     )
     touched = last_touch(warehouse).semi_join(messages, "message_id")
-    earned = touched.group_by("channel").aggregate(orders=touched.count(), revenue=touched.revenue.sum())
+    earned = touched.group_by("channel").aggregate(
+        orders=touched.count(),
+        revenue=touched.revenue.sum(),
+        **{f"orders_by_{rule}": (touched.rule == rule).sum() for rule in RULES},
+    )
     rows = funnel.left_join(earned, "channel").drop("channel_right")
+    rows = rows.left_join(_by_machines(warehouse, messages), "channel").drop("channel_right")
     return {row.pop("channel"): _with_rates(row) for row in warehouse.rows(rows.order_by("channel"))}
+
+
+def _by_machines(warehouse: Warehouse, messages: ir.Table) -> ir.Table:
+    """Per channel, the messages that machines opened or clicked and no person did."""
+    news = warehouse.table(MESSAGE_EVENTS)
+    heard = (
+        news.filter(news.machine)
+        .group_by("message_id")
+        .aggregate(opens=(news.news == "opened").any(), clicks=(news.news == "clicked").any())
+    )
+    both = messages.select("message_id", "channel", "opened_at", "clicked_at").join(heard, "message_id")
+    return both.group_by("channel").aggregate(
+        opened_by_machines=(both.opens & both.opened_at.isnull()).sum(),
+        clicked_by_machines=(both.clicks & both.clicked_at.isnull()).sum(),
+    )
 
 
 def decisions(warehouse: Warehouse, journey: str | None = None) -> dict[str, int]:

@@ -1,10 +1,13 @@
 """The SMTP adapter: each way a server can answer or vanish is one outcome, and the others go on."""
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from aiosmtpd.controller import Controller
 
 from onevoice.channels.adapter import OutboundMessage, Outcome, Status
 from onevoice.channels.smtp import SmtpAdapter
@@ -106,6 +109,39 @@ def test_a_connection_the_server_closed_while_idle_is_opened_anew() -> None:
 
     assert [one.status for one in run(sink, with_a_pause, connections=1)] == [Status.ACCEPTED] * 2
     assert sorted(sink.received) == ["m1", "m2"]
+
+
+def test_the_return_path_names_the_message() -> None:
+    envelopes: list[str] = []
+
+    class Keeping:
+        async def handle_MAIL(self, _server: Any, _session: Any, envelope: Any, address: str, _options: Any) -> str:
+            envelope.mail_from = address
+            return "250 ok"
+
+        async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:
+            envelopes.append(envelope.mail_from)
+            return "250 ok"
+
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    server = Controller(Keeping(), hostname="127.0.0.1", port=port)
+    server.start()
+    try:
+
+        async def both() -> list[Outcome]:
+            adapter = SmtpAdapter("127.0.0.1", port, "s@shop.example", bounce_domain="bounce.shop.example")
+            await adapter.open()
+            try:
+                named = replace(message(), token="abc234")
+                return [await adapter.send(one) for one in (named, message(2))]
+            finally:
+                await adapter.close()
+
+        assert [one.status for one in asyncio.run(both())] == [Status.ACCEPTED] * 2
+    finally:
+        server.stop()
+    assert envelopes == ["b+abc234@bounce.shop.example", "s@shop.example"]
 
 
 def test_a_server_without_pipelining_is_spoken_to_step_by_step() -> None:

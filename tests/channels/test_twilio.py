@@ -8,8 +8,17 @@ from urllib.parse import urlencode
 from uuid import uuid4
 
 import pytest
+from twilio.request_validator import RequestValidator
 
-from onevoice.channels.adapter import News, OutboundMessage, Outcome, Status, WebhookRequest
+from onevoice.channels.adapter import (
+    InboundMessage,
+    MessageNews,
+    News,
+    OutboundMessage,
+    Outcome,
+    Status,
+    WebhookRequest,
+)
 from onevoice.channels.twilio import TwilioAdapter, signature
 from onevoice.demo.doubles import Doubles
 from onevoice.kernel.errors import InvalidInput, Unauthorized
@@ -79,6 +88,19 @@ def test_the_signature_of_twilios_own_example() -> None:
     assert signature("12345", url, form.items()) == "RSOYDt4T1cUTdK1PDd93/VVr8B8="
 
 
+def test_an_answer_is_taken_with_the_signature_of_twilios_own_library() -> None:
+    form = {"MessageSid": "SM9", "SmsStatus": "received", "From": "+393330001", "To": "+1", "Body": "Grazie è ok"}
+    url = "https://n.example/webhooks/sms"
+    given = {"x-twilio-signature": RequestValidator("t").compute_signature(url, form)}
+    request = WebhookRequest("POST", url, given, urlencode(form).encode(), AT)
+    (told,) = TwilioAdapter("AC1", "t", "+1").news(request)
+    assert isinstance(told, InboundMessage)
+    assert (told.sender, told.text, told.provider_event_id) == ("+393330001", "Grazie è ok", "SM9")
+    assert not told.is_confirmed
+    with pytest.raises(Unauthorized):
+        TwilioAdapter("AC1", "another", "+1").news(request)
+
+
 def webhook(form: dict[str, str], url: str, signed_url: str = "") -> WebhookRequest:
     given = {"x-twilio-signature": signature("t", signed_url or url, form.items())}
     return WebhookRequest("POST", url, given, urlencode(form).encode(), AT)
@@ -99,6 +121,7 @@ URL = f"https://n.example/webhooks/sms?message={ID}"
 def test_a_callback_is_read(status: str, code: str, news: News, dead: bool) -> None:
     adapter = TwilioAdapter("AC1", "t", "+1")
     (told,) = adapter.news(webhook({"MessageSid": "SM1", "MessageStatus": status, "ErrorCode": code}, URL))
+    assert isinstance(told, MessageNews)
     assert (told.message_id, told.news, told.error_code, told.address_is_dead) == (ID, news, code, dead)
     assert told.occurred_at == AT
 

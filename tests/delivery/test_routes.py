@@ -1,6 +1,7 @@
 """Readers and providers at the door: pixels, links, unsubscribing and webhooks, over HTTP against a real database."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
@@ -97,6 +98,16 @@ def test_the_pixel_is_always_a_picture_and_notes_an_opening(ready: Settings, db:
 def test_machines_are_told_from_people(ready: Settings, db: Engine, method: str, agent: str, machine: bool) -> None:
     call(ready, db, method, links(ready, db).open_pixel_url, agent=agent)
     assert [told.machine for told in news(db)] == [machine]
+
+
+def test_a_link_opened_as_soon_as_the_mail_was_sent_was_opened_by_a_machine(ready: Settings, db: Engine) -> None:
+    (url,) = links(ready, db).tracked([TARGET])
+    for seconds in (1, 3):
+        with db.begin() as connection:
+            sent_at = {"at": NOW - timedelta(seconds=seconds)}
+            connection.execute(text("UPDATE message SET attempts = 1, attempted_at = :at"), sent_at)
+        call(ready, db, "GET", url)
+    assert [(told.machine, told.detail.get("machine")) for told in news(db)] == [(True, "too_soon"), (False, None)]
 
 
 def test_a_click_leads_to_the_stored_target_and_nowhere_else(ready: Settings, db: Engine) -> None:

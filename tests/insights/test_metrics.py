@@ -103,9 +103,9 @@ def touched() -> dict[str, str]:
             gap = order["ordered_at"] - row["occurred_at"]
             mine = message["customer_id"] == order["customer_id"]
             if mine and (personal or arrived) and timedelta() <= gap <= timedelta(days=7):
-                near.append((gap, row["message_id"]))
+                near.append((row["news"] != "clicked", gap, row["message_id"]))
         if near:
-            found[order["order_id"]] = min(near)[1]
+            found[order["order_id"]] = min(near)[2]
     return found
 
 
@@ -161,6 +161,10 @@ def test_channels_add_up_to_the_messages_and_the_orders_they_earned(shop: Wareho
         mine = [row for row in MESSAGE_ROWS if row["channel"] == channel]
         orders = [order for order, owned in owner.items() if by_id[owned] == channel]
         assert figures["planned"] == len(mine)
+        assert figures["orders_by_click"] + figures["orders_by_window"] == len(orders)
+        machines = {row["message_id"] for row in NEWS_ROWS if row["machine"]}
+        people = {row["message_id"] for row in MESSAGE_ROWS if "opened_at" in row}
+        assert figures["opened_by_machines"] == sum(row["message_id"] in machines - people for row in mine)
         assert figures["sent"] == sum("accepted_at" in row for row in mine)
         assert figures["opened"] == sum("opened_at" in row for row in mine)
         assert figures["orders"] == len(orders)
