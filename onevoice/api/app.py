@@ -36,6 +36,8 @@ from onevoice.api import (
     results,
     segments,
     sources,
+    template_page,
+    templates,
     versions,
     webhooks,
 )
@@ -70,6 +72,7 @@ KEYED = (
     backtests,
     versions,
     results,
+    templates,
     kpis,
     sources,
     plans,
@@ -123,6 +126,7 @@ def application(settings: Settings) -> FastAPI:
     app.router.routes.extend(delivery_routes.routes(committer, pool, settings, adapters))
     app.router.routes.extend(consent_routes.routes(pool, settings))
     app.include_router(page.router)
+    app.include_router(template_page.router)
     app.include_router(health.router)
     app.include_router(webhooks.router)
     app.include_router(entries.public)

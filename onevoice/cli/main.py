@@ -26,6 +26,7 @@ from onevoice.cli import (
     segments,
     sources,
     suppress,
+    templates,
     webpush,
 )
 from onevoice.cli.kinds import ExportFormat, ExportKind, ImportKind, KnownAs, Role
@@ -65,6 +66,7 @@ app.add_typer(segments.app, name="segment")
 app.add_typer(identity.app, name="identity")
 app.add_typer(plans.app, name="tracking-plan")
 app.add_typer(lists.app, name="list")
+app.add_typer(templates.app, name="template")
 app.add_typer(journeys.app, name="journey")
 
 

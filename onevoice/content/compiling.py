@@ -152,6 +152,8 @@ def _email(source: EmailSource, locale: str, brand: Mapping[str, Any]) -> dict[s
         structure.check(source.mjml)
     except InvalidInput as error:
         raise InvalidInput(f"mjml: {error.message}") from error
+    if kept := _Liquid.PLACE.search(source.mjml + source.preheader):
+        raise InvalidInput(f"mjml: the word {kept[0]} stands for something else while it is compiled; write another")
     mjml, is_mirrored = structure.in_language(branded(source.mjml, brand), locale)
     liquid = _Liquid()
     try:
@@ -248,11 +250,14 @@ def _whatsapp(source: WhatsAppSource) -> dict[str, str]:
     }
 
 
-_ADDRESS = re.compile(r"https?://(?:\{\{.*?\}\}|[^\s<>\"'(){}])+")
+_ADDRESS = re.compile(r"(\{%.*?%\}|\{\{.*?\}\})|https?://(?:\{\{.*?\}\}|[^\s<>\"'(){}])+", re.DOTALL)
+"""Also Liquid, so that an address within it is passed by."""
 
 
 def _mark_addresses(text: str) -> str:
     def mark(found: re.Match[str]) -> str:
+        if found[1]:
+            return found[0]
         address = found[0].rstrip(".,;:!?")
         return f"{{% link %}}{address}{{% endlink %}}{found[0][len(address) :]}"
 

@@ -320,6 +320,7 @@ def bounded(filters: Mapping[str, Filter]) -> dict[str, Filter]:
         "round": checked_round,
         "times": checked_times,
     }
+    own |= {name: _unmarked(filters[name]) for name in DECODING}
     made = {}
     for name, filter in filters.items():
         wrapped = made[name] = _small(own.get(name, filter))
@@ -327,6 +328,18 @@ def bounded(filters: Mapping[str, Filter]) -> dict[str, Filter]:
             if getattr(filter, mark, False):
                 setattr(wrapped, mark, True)
     return made
+
+
+DECODING = ("url_decode", "base64_decode", "base64_url_safe_decode")
+
+
+def _unmarked(filter: Filter) -> Filter:
+    """A filter that may decode a MARK, without it: no value may make itself a link."""
+
+    def unmarked(*given: Any, **named: Any) -> Any:
+        return filter(*given, **named).replace(MARK, "")
+
+    return unmarked
 
 
 def _small(filter: Filter) -> Filter:

@@ -290,8 +290,10 @@ def line_of(source: str, index: int) -> int:
 
 
 def _where(error: LiquidError) -> str:
-    if error.token is None or not 0 <= error.token.start_index <= len(error.token.source):
+    if error.token is None:
         return ""
+    if not 0 <= error.token.start_index <= len(error.token.source):
+        return " at the end"
     return f" in line {line_of(error.token.source, error.token.start_index)}"
 
 

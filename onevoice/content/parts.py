@@ -58,17 +58,23 @@ def save(connection: Connection, document: Mapping[str, Any], now: datetime) -> 
     The templates that use it are to be renewed in the same transaction (`templates.renew`). Raises InvalidInput.
     """
     read = READERS[document["kind"]](document)
-    written = msgspec.to_builtins(read)
+    document_written = written(read)
     kind, name = document["kind"], read.name
     if isinstance(read, Brand) and read.default:
         _only_default(connection, name)
     latest = _latest(connection, kind, name)
-    if latest is not None and latest.document == written:
+    if latest is not None and latest.document == document_written:
         return latest.version, False
     version = latest.version + 1 if latest else 1
-    row = {"kind": kind, "name": name, "version": version, "document": written, "saved_at": now}
+    row = {"kind": kind, "name": name, "version": version, "document": document_written, "saved_at": now}
     connection.execute(insert(content_part).values(row))
     return version, True
+
+
+def written(part: Brand | Block) -> dict[str, Any]:
+    """The part as a document."""
+    made: dict[str, Any] = msgspec.to_builtins(part)
+    return made
 
 
 def _only_default(connection: Connection, name: str) -> None:

@@ -106,7 +106,8 @@ def render(template: Template, variables: Mapping[str, Any], links: Links) -> di
     addresses = list(dict.fromkeys(address for _, _, address in marked))  # most stand in HTML and text alike
     tracked = dict(zip(addresses, links.tracked(addresses), strict=True))
     for buffer, place, address in marked:
-        buffer[place] = tracked[address]
+        if tracked[address] is not address:  # else it stays as it is, escaped where that is needed
+            buffer[place] = tracked[address]
     for name, buffer in buffers.items():
         if sum(map(len, buffer)) > MOST_CHARACTERS:
             raise InvalidInput(f"{template.name} ({template.locale}), {name}: over {MOST_CHARACTERS:,} characters")

@@ -5,14 +5,16 @@ from typing import Any
 from onevoice.content.compiling import CONFIRM, OPEN_PIXEL, UNTRACKED
 from onevoice.content.filters import PLANNED_AT
 
+SHOP = "https://shop.example/"
+
 _PRODUCTS = [
     {
         "product_id": str(1_234_567 + number),
         "name": name,
         "brand": "National",
         "category": category,
-        "url": f"https://shop.example/products/{1_234_567 + number}",
-        "image_url": f"https://shop.example/pictures/{1_234_567 + number}.jpg",
+        "url": f"{SHOP}products/{1_234_567 + number}",
+        "image_url": f"{SHOP}pictures/{1_234_567 + number}.jpg",
         "price": price,
     }
     for number, (name, category, price) in enumerate(
@@ -32,6 +34,7 @@ VARIABLES: dict[str, Any] = {
         "first_name": "Alessandra",
         "last_name": "Bianchi",
         "locale": "en",
+        "country": "US",
         "favourite_category": "Fresh vegetables",
         "products": [{"name": product["name"]} for product in _PRODUCTS[:4]],
     },

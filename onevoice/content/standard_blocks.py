@@ -72,8 +72,9 @@ WORDS: Mapping[str, Mapping[str, str]] = {
 
 FORMS: Mapping[str, Mapping[str, str]] = {
     "header": {
-        "mjml": """<mj-section padding="24px"><mj-column>{% if brand.logo %}<mj-image src="{{ brand.logo.url }}"
- alt="{{ brand.logo.alt }}" href="{{ brand.website }}" width="{{ brand.logo.width }}px" padding="0" />{% else %}<mj-text
+        "mjml": """<mj-section padding="24px"><mj-column>{% if brand.logo %}<mj-text
+ align="center" padding="0"><a href="{{ brand.website }}"><img src="{{ brand.logo.url }}" alt="{{ brand.logo.alt }}"
+ width="{{ brand.logo.width }}" style="max-width:100%;height:auto"></a></mj-text>{% else %}<mj-text
  align="center" font-size="26px" padding="0">{{ brand.name }}</mj-text>{% endif %}</mj-column></mj-section>""",
         "text": "{{ brand.name }}",
     },
@@ -85,36 +86,36 @@ FORMS: Mapping[str, Mapping[str, str]] = {
 {% if product.image_url %}<img src="{{ product.image_url }}" alt="{{ product.name }}" width="160"
  style="max-width:100%;height:auto;border-radius:6px">{% endif %}
 <div>{% if product.url %}<a href="{{ product.url }}">{{ product.name }}</a>{% else %}{{ product.name }}{% endif %}</div>
-{% if product.price and currency != blank %}<div><strong>{{ product.price | money: currency }}</strong></div>{% endif %}
+{% if product.price and currency and currency != blank %}<div><strong>{{ product.price | money: currency }}</strong></div>{% endif %}
 </td>{% endfor %}</tr></mj-table></mj-column></mj-section>{% endif %}""",
         "text": """{% for product in items limit: most %}{% if forloop.first == false %}
-{% endif %}- {{ product.name }}{% if product.price and currency != blank %}, {{ product.price | money: currency }}\
+{% endif %}- {{ product.name }}{% if product.price and currency and currency != blank %}, {{ product.price | money: currency }}\
 {% endif %}{% if product.url %}: {{ product.url | track }}{% endif %}{% endfor %}""",
     },
     "coupon": {
-        "mjml": """{% if code != blank %}<mj-section padding="8px 24px 24px"><mj-column padding="20px"
+        "mjml": """{% if code and code != blank %}<mj-section padding="8px 24px 24px"><mj-column padding="20px"
  border="2px dashed #8c959f" border-radius="8px">
 <mj-text align="center" font-size="34px" font-weight="bold" padding="0">{{ value }}</mj-text>
 <mj-text align="center" padding="8px 0">‹code›: <strong>{{ code }}</strong></mj-text>
-{% if until != blank %}<mj-text align="center" padding="0 0 8px">‹until› {{ until | date: "long" }}</mj-text>{% endif %}
-{% if link != blank %}<mj-button href="{{ link }}">‹use›</mj-button>{% endif %}
+{% if until and until != blank %}<mj-text align="center" padding="0 0 8px">‹until› {{ until | date: "long" }}</mj-text>{% endif %}
+{% if link and link != blank %}<mj-button href="{{ link }}">‹use›</mj-button>{% endif %}
 </mj-column></mj-section>{% endif %}""",
-        "text": """{% if code != blank %}{{ value }} ‹code›: {{ code }}{% if until != blank %} (‹until› \
-{{ until | date: "short" }}){% endif %}{% if link != blank %} {{ link | track }}{% endif %}{% endif %}""",
+        "text": """{% if code and code != blank %}{{ value }} ‹code›: {{ code }}{% if until and until != blank %} (‹until› \
+{{ until | date: "short" }}){% endif %}{% if link and link != blank %} {{ link | track }}{% endif %}{% endif %}""",
     },
     "loyalty": {
-        "mjml": """{% if points != blank %}<mj-section padding="8px 24px"><mj-column>
+        "mjml": """{% if points and points != blank %}<mj-section padding="8px 24px"><mj-column>
 <mj-text align="center" padding="8px 0">‹yours› <strong>{{ points | plural: ‹points› }}</strong>\
-{% if tier != blank %} · {{ tier }}{% endif %}{% if expiring != blank and until != blank %}<br />\
+{% if tier and tier != blank %} · {{ tier }}{% endif %}{% if expiring and expiring != blank and until and until != blank %}<br />\
 {{ expiring | number }} ‹expire› {{ until | date: "long" }}{% endif %}</mj-text></mj-column></mj-section>{% endif %}""",
-        "text": "{% if points != blank %}‹yours› {{ points | plural: ‹points› }}{% endif %}",
+        "text": "{% if points and points != blank %}‹yours› {{ points | plural: ‹points› }}{% endif %}",
     },
     "footer": {
         "mjml": """{% assign country = customer.country | default: "" %}\
 {% assign postal_address = brand.addresses[country] | default: brand.address %}
 <mj-section mj-class="outside" padding="20px 24px"><mj-column><mj-text mj-class="muted" align="center">
-‹why›<br />{% if brand.legal != blank %}{{ brand.legal }}<br />{% endif %}\
-{% if postal_address != blank %}{{ brand.name }}, {{ postal_address }}<br />{% endif %}
+‹why›<br />{% if brand.legal and brand.legal != blank %}{{ brand.legal }}<br />{% endif %}\
+{% if postal_address and postal_address != blank %}{{ brand.name }}, {{ postal_address }}<br />{% endif %}
 <a href="{{ unsubscribe_url }}">‹unsubscribe›</a> · <a href="{{ preferences_url }}">‹preferences›</a>
 </mj-text></mj-column></mj-section>""",
         "text": "{{ brand.name }} ‹unsubscribe›: {{ unsubscribe_url }}",

@@ -68,14 +68,13 @@ _OTHER = {"left": "right", "right": "left"}
 _ALIGN = re.compile(r'(<[a-z][^<>]*?\salign=")(left|right)(?=")')
 _STYLE = re.compile(r'(\sstyle=")([^"]*)(?=")')
 _SIDE = re.compile(r"\b(left|right)\b(?=[\w-]*\s*[:;\"}!]|\s*$)")
-_FOUR = re.compile(
-    r"((?:padding|margin|border-width|border-color|border-style)\s*:\s*)(\S+)\s+(\S+)\s+(\S+)\s+([^\s;]+)"
-)
-_CORNERS = re.compile(r"(border-radius\s*:\s*)(\S+)\s+(\S+)\s+(\S+)\s+([^\s;]+)")
+_WORDS = r"([^\s;]+)\s+([^\s;]+)\s+([^\s;]+)\s+([^\s;]+)"
+_FOUR = re.compile(r"((?:padding|margin|border-width|border-color|border-style)\s*:\s*)" + _WORDS)
+_CORNERS = re.compile(r"(border-radius\s*:\s*)" + _WORDS)
 
 
 def _declarations(css: str) -> str:
     css = _SIDE.sub(lambda found: _OTHER[found[1]], css)
     css = _FOUR.sub(r"\1\2 \5 \4 \3", css)
     css = _CORNERS.sub(r"\1\3 \2 \5 \4", css)
-    return css.replace("direction:ltr", "direction:rtl")
+    return re.sub(r"(direction\s*:\s*)ltr", r"\1rtl", css)

@@ -1,5 +1,7 @@
 """From a leased message to one an adapter can send: its template found, rendered, its links tracked."""
 
+import re
+
 import msgspec
 from sqlalchemy import Engine
 
@@ -14,6 +16,8 @@ MOST_TEMPLATES = 1_000
 """Parsed templates a worker keeps."""
 
 _JSON_MARK = f"\\u{ord(MARK):04x}"
+_MARKED = re.compile(r"(?<!\\)((?:\\\\)*)" + re.escape(_JSON_MARK))
+"""A MARK in JSON, and not a backslash that stands before the letters of one."""
 
 
 class Composer:
@@ -34,7 +38,7 @@ class Composer:
             return OutboundMessage(str(message.id), message.channel, message.address, {"body": text})
         template = self._template(message)
         if _JSON_MARK in text:
-            text = text.replace(_JSON_MARK, "")  # a value must not be able to make itself a link
+            text = _MARKED.sub(r"\1", text)  # a value must not be able to make itself a link
         links = self.links.of_message(message.number)
         content = rendering.render(template, msgspec.json.decode(text), links)
         return OutboundMessage(

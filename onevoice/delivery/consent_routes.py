@@ -24,7 +24,7 @@ from onevoice.delivery.allowance import Allowance
 from onevoice.delivery.double_opt_in import Asked, Found
 from onevoice.delivery.double_opt_in_words import words
 from onevoice.delivery.page import HEADERS, button, channel_name, shown_address, simple
-from onevoice.delivery.schemas import MessageEntry
+from onevoice.delivery.schemas import TEST, MessageEntry
 from onevoice.delivery.settlement import entry
 from onevoice.delivery.tokens import Tokens
 from onevoice.kernel.errors import InvalidInput, TooLarge
@@ -131,7 +131,8 @@ class _Pages:
     def _message(self, number: int) -> _Reader | None:
         columns = ", ".join(_Reader._fields)
         with self._pool.connect() as connection, driver(connection) as raw:
-            row = raw.execute(f"SELECT {columns} FROM message WHERE number = %s", (number,)).fetchone()  # noqa: S608
+            found = f"SELECT {columns} FROM message WHERE number = %s AND step <> %s"  # noqa: S608
+            row = raw.execute(found, (number, TEST)).fetchone()
         return _Reader(*row) if row else None
 
     # -- double opt-in

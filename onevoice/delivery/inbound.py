@@ -17,7 +17,7 @@ from onevoice.database import driver, inbox
 from onevoice.database.inbox import INTERNAL_SOURCE
 from onevoice.delivery import opt_outs
 from onevoice.delivery.consequences import COLUMNS, About
-from onevoice.delivery.schemas import MessageEntry
+from onevoice.delivery.schemas import TEST, MessageEntry
 from onevoice.delivery.settlement import entry
 from onevoice.events import door
 from onevoice.events.vocabulary import EventEntry
@@ -59,10 +59,10 @@ def find_answered(connection: Connection, told: InboundMessage) -> About | None:
             return None
         else:
             row = raw.execute(
-                f"SELECT {COLUMNS} FROM message WHERE address = %s AND channel = %s AND attempts > 0 "  # noqa: S608
+                f"SELECT {COLUMNS} FROM message WHERE address = %s AND channel = %s AND attempts > 0 AND step <> %s "  # noqa: S608
                 "AND channel NOT IN ('email', 'push', 'webpush', 'webhook') AND attempted_at > %s "
                 "ORDER BY attempted_at DESC LIMIT 1",
-                (told.sender, told.channel, told.occurred_at - ANSWERS_WITHIN),
+                (told.sender, told.channel, TEST, told.occurred_at - ANSWERS_WITHIN),
             ).fetchone()
     return About(*row) if row else None
 

@@ -5,6 +5,9 @@ from typing import Any
 
 import msgspec
 
+TEST = "test"
+"""The `step` of a test to a colleague (see `trial.py`): no figure counts it, and nobody's choices are behind its links."""
+
 
 class QueuedMessage(msgspec.Struct, frozen=True):
     """A message the tick has planned, as the queue takes it; `message_id` makes a second hand-off harmless.

@@ -11,6 +11,7 @@ import pyarrow as pa
 from onevoice.catalog import factorised, recommendations
 from onevoice.catalog.facts import ORDER_LINES, ORDERS, REFUNDS
 from onevoice.customers import views
+from onevoice.customers.facts import PROFILES
 from onevoice.customers.identifiers import Identifier, rules
 from onevoice.customers.schemas import DecisionEntry, Suggestion
 from onevoice.delivery.facts import MESSAGE_EVENTS, MESSAGES
@@ -21,6 +22,7 @@ from onevoice.insights import experiments, metrics
 from onevoice.insights import power as powers
 from onevoice.journeys import best, leaving, why
 from onevoice.journeys.figures import figures
+from onevoice.journeys.variables import variables_for
 from onevoice.kernel.clock import aware
 from onevoice.kernel.errors import ConfigurationError
 from onevoice.privacy import retention
@@ -129,6 +131,30 @@ def reasons(warehouse: Warehouse, now: datetime, customer_id: int, journey: str 
     """Why the customer did or did not get a message: every decision, with the values the rules saw."""
     views.customer(warehouse, customer_id, now)
     return why.why(warehouse, customer_id, journey)
+
+
+def variables(
+    warehouse: Warehouse, now: datetime, customer_ids: list[int], journey: str = ""
+) -> dict[str, dict[str, Any]]:
+    """By customer, what a message planned now would be personalised with, see journeys.variables."""
+    return {str(one): found for one, found in variables_for(warehouse, customer_ids, now, journey).items()}
+
+
+def audience(warehouse: Warehouse, now: datetime, segment: str = "", sample: int = 50) -> dict[str, Any]:
+    """Customers by locale, of a segment or all, and the variables of some of them; for checks before launch."""
+    profiles = warehouse.table(PROFILES)
+    if segment:
+        members = warehouse.table(SEGMENT_MEMBERS)
+        profiles = profiles.semi_join(members.filter(members.segment == segment), "customer_id")
+    locales = warehouse.rows(profiles.group_by("locale").aggregate(customers=profiles.count()))
+    # By a hash, so that those who came first are not all there is; and the same ones each time.
+    some = warehouse.rows(
+        profiles.order_by(profiles.customer_id.hash(), "customer_id").select("customer_id").limit(sample)
+    )
+    return {
+        "locales": {row["locale"]: row["customers"] for row in locales},
+        "customers": list(variables_for(warehouse, [row["customer_id"] for row in some], now).values()),
+    }
 
 
 def matches(warehouse: Warehouse, now: datetime, refused: list[list[int]]) -> list[Suggestion]:
@@ -285,6 +311,8 @@ QUESTIONS: dict[str, Question] = {
         identity_rebuild,
         timeline,
         reasons,
+        variables,
+        audience,
         matches,
         access,
         retention_tried,

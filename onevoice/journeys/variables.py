@@ -5,10 +5,12 @@ What no template asks for is not looked up.
 """
 
 from collections.abc import Collection
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 import ibis
 import ibis.expr.types as ir
+import msgspec
 
 from onevoice.catalog.facts import ORDER_LINES, PRODUCTS
 from onevoice.catalog.favourites import NAMED, favourites
@@ -16,6 +18,7 @@ from onevoice.catalog.recommendations import frequent
 from onevoice.customers.facts import PROFILES
 from onevoice.events.commerce import SHOWN as VIEWS
 from onevoice.events.facts import EVENTS
+from onevoice.kernel.clock import naive
 from onevoice.warehouse import Warehouse
 
 OPTIONAL = ("recommended", "viewed")
@@ -31,14 +34,14 @@ VIEWED_WITHIN = timedelta(days=30)
 def personalised(warehouse: Warehouse, planned: ir.Table, asked: Collection[str]) -> ir.Table:
     """The planned messages, each with `variables`: a JSON object of
 
-    - `customer`: first_name, last_name, locale, favourite_category, products (names of what they buy most often)
-    - `favourite`: category, products; `journey`: its name
+    - `customer`: first_name, last_name, locale, country, favourite_category, products (names of what they buy most)
+    - `favourite`: category, products; `journey`: its name; `planned_at`: an instant in UTC
     - `recommended`, `viewed`, where they are among `asked`: products with product_id, name, brand, category, url,
       image_url, price; the most fitting and the last seen first
     """
     customers = warehouse.stage("written_to", planned.select("customer_id").distinct())
     named = favourites(warehouse.table(ORDER_LINES), warehouse.table(PRODUCTS), customers)
-    profiles = warehouse.table(PROFILES).select("customer_id", "first_name", "last_name")
+    profiles = warehouse.table(PROFILES).select("customer_id", "first_name", "last_name", "country")
     rows = planned.left_join(profiles, "customer_id").drop("customer_id_right")
     rows = rows.left_join(named, "customer_id").drop("customer_id_right")
     lists = {name: _look_up(warehouse, name, customers) for name in OPTIONAL if name in asked}
@@ -51,6 +54,7 @@ def personalised(warehouse: Warehouse, planned: ir.Table, asked: Collection[str]
             first_name=text(rows.first_name),
             last_name=text(rows.last_name),
             locale=text(rows.locale),
+            country=text(rows.country),
             favourite_category=text(rows.category),
             products=_array([warehouse.json_object(name=text(one)) for one in products], products),
         ),
@@ -58,9 +62,21 @@ def personalised(warehouse: Warehouse, planned: ir.Table, asked: Collection[str]
             category=text(rows.category), products=_array([text(one) for one in products], products)
         ),
         "journey": text(rows.journey),
+        "planned_at": text(rows.planned_at.strftime("%Y-%m-%dT%H:%M:%SZ")),
         **{name: ibis.coalesce(rows[name], "[]") for name in lists},
     }
     return rows.mutate(variables=warehouse.json_object(**members)).select(*planned.columns, "variables")
+
+
+def variables_for(
+    warehouse: Warehouse, customers: Collection[int], now: datetime, journey: str = ""
+) -> dict[int, dict[str, Any]]:
+    """By customer, the variables that a message planned now would have; all that can be looked up is."""
+    profiles = warehouse.table(PROFILES)
+    wanted = profiles.filter(profiles.customer_id.isin(list(customers))).select("customer_id", "locale")
+    planned = wanted.mutate(journey=ibis.literal(journey), planned_at=ibis.literal(naive(now)))
+    rows = warehouse.rows(personalised(warehouse, planned, OPTIONAL).select("customer_id", "variables"))
+    return {row["customer_id"]: msgspec.json.decode(row["variables"]) for row in rows}
 
 
 def _look_up(warehouse: Warehouse, name: str, customers: ir.Table) -> ir.Table:

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from liquid import Environment
 from liquid.exceptions import LiquidError
+from liquid.template import BoundTemplate
 
 from onevoice.content.buffer import MARK, PieceBuffer
 from onevoice.content.language import parse
@@ -14,7 +15,10 @@ from onevoice.kernel.errors import InvalidInput
 
 
 def rendered(source: str, variables: dict[str, Any], *, html: bool = False) -> str:
-    template = parse(source, html=html)
+    return buffered(parse(source, html=html), variables)
+
+
+def buffered(template: BoundTemplate, variables: dict[str, Any]) -> str:
     buffer = PieceBuffer()
     template.render_with_context(template.context_class(template, globals=variables), buffer)  # type: ignore[arg-type]
     return buffer.getvalue()
