@@ -95,7 +95,7 @@ def _worded(one: dict[str, Any], wished: str, words: Any) -> dict[str, Any]:
 
 def _html(locale: str, values: dict[str, Any], status: int = 200) -> HTMLResponse:
     body = _page.render(
-        **{"locked": False, "problem": "", "email": None, "others": [], "doubts": [], "both": False, **values},
+        **{"locked": False, "problem": None, "email": None, "others": [], "doubts": [], "both": False, **values},
         words=WORDS[locale],
         locale=locale,
         locales=LOCALES,

@@ -6,6 +6,7 @@ No answer may be a 5xx, and each must have a status, a content type and a body t
 import random
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -20,6 +21,7 @@ from schemathesis.core.failures import FailureGroup
 from schemathesis.schemas import APIOperation
 from schemathesis.specs.openapi import checks
 
+from onevoice.content import templates as content
 from onevoice.engine import answers
 from onevoice.events import sources
 from onevoice.journeys import backtests
@@ -28,6 +30,7 @@ from onevoice.kernel.settings import Settings
 from onevoice.segments import service as segments
 from tests.api.test_api import SEGMENT
 from tests.conftest import NOW
+from tests.delivery.sending import TEMPLATES
 from tests.journeys.builders import journey
 from tests.peers.serving import Shop
 from tests.peers.serving import shop as shopping
@@ -48,13 +51,15 @@ CHECKS: list[Any] = [
 
 @pytest.fixture
 def running(settings: Settings) -> Iterator[Shop]:
-    """An api and an engine with a customer, a segment and a journey, so that not every answer is a 404."""
+    """An api and an engine with a customer, a segment, a journey, a template: so that not every answer is a 404."""
     with shopping(settings) as made:
         server = answers.serve(made.engine)
         with made.engine.database.begin() as connection:
             segments.save(connection, SEGMENT, NOW)
             journeys.save(connection, journey().definition, NOW)
             sources.ensure(connection, "till", "till")
+            content.save_part(connection, {"kind": "brand", "name": "till", "title": "Corner"}, NOW)
+            content.save(connection, {**TEMPLATES["push"], "name": "till"}, NOW, Path())
         yield made
         server.should_exit = True
 

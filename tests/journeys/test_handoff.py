@@ -59,11 +59,13 @@ def test_a_message_is_queued_with_what_makes_it_personal(duck: Warehouse, db: En
             "first_name": "Anna",
             "last_name": "Rossi",
             "locale": "it",
+            "country": None,
             "favourite_category": "Food",
             "products": [{"name": "Coffee"}, {"name": "Bread"}],
         },
         "favourite": {"category": "Food", "products": ["Coffee", "Bread"]},
         "journey": "win-back",
+        "planned_at": "2026-03-02T10:00:00Z",
     }
     assert second["variables"]["favourite"] == {"category": None, "products": []}
     known = {"journey": "win-back", "step": "cascade/0", "channel": "email", "address": "email-1", "locale": "it"}

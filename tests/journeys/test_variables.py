@@ -66,6 +66,7 @@ def test_only_what_is_asked_for_is_looked_up(store: Warehouse) -> None:
         "first_name": None,
         "last_name": None,
         "locale": "it",
+        "country": None,
         "favourite_category": None,
         "products": [],
     }
