@@ -82,7 +82,7 @@ FORMS: Mapping[str, Mapping[str, str]] = {
         "mjml": """{% if items.size > 0 %}<mj-section padding="8px 24px"><mj-column><mj-table padding="0"><tr>
 {% for product in items limit: most %}{% assign place = forloop.index0 | modulo: columns %}
 {% if place == 0 and forloop.index0 > 0 %}</tr><tr>{% endif %}
-<td width="{{ 100 | divided_by: columns }}%" align="{{ align }}" style="padding:12px 8px;vertical-align:top">
+<td width="{{ 100 | divided_by: columns }}%" style="padding:12px 8px;vertical-align:top">
 {% if product.image_url %}<img src="{{ product.image_url }}" alt="{{ product.name }}" width="160"
  style="max-width:100%;height:auto;border-radius:6px">{% endif %}
 <div>{% if product.url %}<a href="{{ product.url }}">{{ product.name }}</a>{% else %}{{ product.name }}{% endif %}</div>
@@ -124,7 +124,7 @@ FORMS: Mapping[str, Mapping[str, str]] = {
 """`‹word›` is taken from WORDS."""
 
 DEFAULTS: Mapping[str, Mapping[str, Any]] = {
-    "products": {"most": 6, "columns": 1, "align": "left"},
+    "products": {"most": 6, "columns": 1},
     "coupon": {"value": "", "until": "", "link": ""},
     "loyalty": {"tier": "", "expiring": "", "until": ""},
 }
