@@ -58,7 +58,7 @@ def _seen(request: Request, name: str, customer: str, locale: str, words_in: str
     with database(request).connect() as connection:
         template = templates.get(connection, name)
     variables, wished = variables_of(engine_client(request), int(customer) if customer else None, locale)
-    told = circumstances(request.app.state.settings.channels, {"customers": [variables], "locales": {wished: 1}})
+    told = circumstances(request.app.state.settings.channels, {"customers": [variables], "locales": {}})
     seen = [_worded(one, wished, WORDS[words_in]) for one in preview.preview(template, variables, wished)]
     shown = {one["channel"]: one["locale"] for one in seen}
     others = [one for one in seen if one["channel"] != "email"]
