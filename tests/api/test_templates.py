@@ -15,8 +15,8 @@ from onevoice.content import reach, templates
 from onevoice.content.parts import Kit
 from onevoice.database import driver
 from onevoice.delivery.models import message
+from onevoice.delivery.schemas import TEST
 from onevoice.delivery.tokens import Tokens, Use
-from onevoice.delivery.trial import TEST
 from tests.api.test_api import Shop, shop, step  # noqa: F401 - the fixture
 from tests.delivery.sending import MJML
 
