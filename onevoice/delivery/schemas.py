@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 TEST = "test"
-"""The `step` of a test to a colleague (see `trial.py`): no figure counts it, and nobody's choices are behind its links."""
+"""The `step` of a test to a colleague (see `trial.py`): no figure counts it, its links change nobody's choices."""
 
 
 class QueuedMessage(msgspec.Struct, frozen=True):
