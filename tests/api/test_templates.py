@@ -10,8 +10,11 @@ import pytest
 from sqlalchemy import select
 from typer.testing import CliRunner
 
+from onevoice.api import template_page
+from onevoice.api.template_words import WORDS
 from onevoice.cli.main import app
 from onevoice.content import reach, templates
+from onevoice.content.compiling import SOURCES
 from onevoice.content.parts import Kit
 from onevoice.database import driver
 from onevoice.delivery.models import message
@@ -19,6 +22,8 @@ from onevoice.delivery.schemas import TEST
 from onevoice.delivery.tokens import Tokens, Use
 from tests.api.test_api import Shop, shop, step  # noqa: F401 - the fixture
 from tests.delivery.sending import MJML
+
+PAGE = Path(template_page.__file__).with_name("template_page.html")
 
 DOCUMENT: dict[str, Any] = {
     "channels": {
@@ -85,6 +90,14 @@ def test_the_page_shows_every_channel_and_runs_nothing(shop: Shop, anna: int) ->
     assert shop.http.get("/templates/nothing/preview").status_code == 404
     assert shop.http.get("/templates/spring/preview?customer=%3Cb%3E").status_code == 404
     shop.http.cookies.clear()
+
+
+def test_every_channel_has_its_name_and_its_card_in_every_language() -> None:
+    for locale, words in WORDS.items():
+        assert SOURCES.keys() <= words.keys(), locale
+        assert words.keys() == WORDS["en"].keys(), locale
+    for channel in SOURCES.keys() - {"email", "call"}:
+        assert f'one.channel == "{channel}"' in PAGE.read_text("utf-8")
 
 
 def test_a_test_goes_to_the_test_list_only_and_nobody_counts_it(shop: Shop, anna: int) -> None:  # noqa: F811
