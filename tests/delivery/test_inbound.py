@@ -7,9 +7,13 @@ import pytest
 from sqlalchemy import Engine, text
 
 from onevoice.channels.adapter import InboundMessage
+from onevoice.customers.identifiers import Identifier
 from onevoice.database.inbox import Kind
 from onevoice.delivery import inbound, queue
 from onevoice.delivery.schemas import MessageEntry
+from onevoice.events.facts import EVENTS
+from onevoice.events.load import load
+from onevoice.warehouse import Warehouse
 from tests.conftest import NOW, entries_in
 from tests.delivery.builders import message_id, queued
 
@@ -70,3 +74,12 @@ def test_the_event_names_the_customer_as_the_message_does(db: Engine, namespace:
     (event,) = events(db)
     named = {"user_id": "userId", "anonymous_id": "anonymousId"}.get(namespace)
     assert event[named] == "x" if named else event["context"]["externalIds"][0]["type"] == namespace
+
+
+def test_the_event_is_loaded_as_any_other(db: Engine, duck: Warehouse) -> None:
+    take(db, written("Grazie"))
+    told = [one for one in entries_in(db) if one.kind is Kind.EVENT]
+    with duck.transaction():
+        load(duck, told, {}, SECRET, 1, [])
+    (row,) = duck.rows(duck.table(EVENTS))
+    assert (row["name"], row["identifier_id"]) == ("Message Received", Identifier("phone", PHONE).id)

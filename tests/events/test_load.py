@@ -106,6 +106,13 @@ def test_addresses_come_from_traits_and_impossible_ones_are_left_out(store: Ware
     assert {row["locale"] for row in store.rows(store.table(PROFILES))} == {"it", "en"}
 
 
+def test_a_browsers_subscription_is_an_address_of_web_push(store: Warehouse) -> None:
+    subscription = json.dumps({"endpoint": "https://push.example/1", "keys": {"p256dh": "BA", "auth": "cA"}})
+    take(store, entry("m1", type="identify", userId="u", traits={"webpush_subscription": subscription}))
+    (row,) = store.rows(store.table(ADDRESSES))
+    assert (row["channel"], row["address"]) == ("webpush", subscription)
+
+
 def test_ids_that_stand_for_everybody_identify_nobody(store: Warehouse) -> None:
     take(store, *(entry(f"m{i}", event="A", userId="null", anonymousId=f"d{i}") for i in range(3)))
     assert store.count(store.table(IDENTIFIERS)) == 3
