@@ -1,12 +1,15 @@
-"""One cascade step over a million enrolled: consent, cap, hold-out, plan and state, beside hand-written SQL.
+"""One cascade step over a million enrolled, beside hand-written SQL: consent, cap, hold-out, plan and state.
 
 Everybody is at the second position: half have opened the e-mail, some lack an address, a consent or room under the cap.
 Both sides do the same reads and the same writes, each on its own copy, and must plan the same messages.
+
+Then a hundred live journeys: all enter at once, nobody is due, somebody does what lets them into one. Each of these
+events comes to a journey that has sent nothing yet, so that what is compiled once is counted too.
 """
 
 import statistics
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from benchmarks.result import Result
 from onevoice import warehouse
@@ -17,6 +20,9 @@ from onevoice.warehouse import Warehouse
 
 SIZE = 1_000_000
 ROUNDS = 3
+JOURNEYS = 100
+EVENTS = 40
+PACKAGES = ("duckdb", "ibis-framework")
 NOW = datetime(2026, 3, 5, 10, tzinfo=UTC)
 DOCUMENT = {
     "kind": "journey",
@@ -39,6 +45,12 @@ DOCUMENT = {
 }
 JOURNEY = SavedJourney("winback", 1, "live", NOW, DOCUMENT)
 
+MESSAGE = (
+    "message_id, journey, journey_version, step, channel, enrolment_id, identifier_id, customer_id, address, template, "
+    "locale, topic, planned_at, tick, accepted_at, delivered_at, opened_at, clicked_at, unsubscribed_at, failed_at, "
+    "status, error_code, cost, content_key"
+)
+
 FILL = [
     "INSERT INTO profiles SELECT i * 7919, 'Anna', 'Rossi', CASE WHEN i % 3 = 0 THEN 'it' ELSE 'en' END, "
     "['Europe/Rome', 'Asia/Jakarta', 'UTC', 'America/Los_Angeles'][i % 4 + 1], 'IT', '{{}}', '2025-01-01' "
@@ -53,11 +65,12 @@ FILL = [
     "INSERT INTO enrolments SELECT 'n' || i, 'winback', 1, i * 7919, i * 7919, 'treated', 'cascade/1', 'active', '', "
     "'2026-03-02 10:00:00', '2026-03-05 10:00:00', '2026-03-02 10:00:00', '', '2026-03-02 10:00:00', 0 "
     "FROM range({n}) r(i)",
-    "INSERT INTO messages SELECT md5('m' || i), 'winback', 1, 'cascade/0', 'email', 'n' || i, i * 7919, i * 7919, "
-    "'email' || i, 'e', 'en', 'offers', '2026-03-02 10:00:00', 1, '2026-03-02 10:00:01', '2026-03-02 10:00:02', "
+    "INSERT INTO messages ({message}) SELECT md5('m' || i), 'winback', 1, 'cascade/0', 'email', 'n' || i, i * 7919, "
+    "i * 7919, 'email' || i, 'e', 'en', 'offers', '2026-03-02 10:00:00', 1, '2026-03-02 10:00:01', "
+    "'2026-03-02 10:00:02', "
     "CASE WHEN i % 2 = 0 THEN TIMESTAMP '2026-03-03 09:00:00' END, NULL, NULL, NULL, 'delivered', NULL, 0.001, '' "
     "FROM range({n}) r(i)",
-    "INSERT INTO messages SELECT md5('x' || i), 'other', 1, 's', 'email', 'o' || i, i * 7919, i * 7919, "
+    "INSERT INTO messages ({message}) SELECT md5('x' || i), 'other', 1, 's', 'email', 'o' || i, i * 7919, i * 7919, "
     "'email' || i, 'e', 'en', 'offers', '2026-03-01 10:00:00', 1, '2026-03-01 10:00:01', '2026-03-01 10:00:02', "
     "NULL, NULL, NULL, NULL, 'delivered', NULL, 0.001, '' FROM range(0, {n}, 5) r(i)",
 ]
@@ -91,8 +104,9 @@ BY_HAND = [
            WHERE planned_at > {now} - INTERVAL 7 DAY AND status <> 'skipped' GROUP BY customer_id) k
            ON k.customer_id = d.customer_id
        LEFT JOIN profiles p ON p.customer_id = d.customer_id""",
-    """INSERT INTO messages SELECT uuid_at, 'winback', 1, 'cascade/1', 'push', enrolment_id, identifier_id, customer_id,
-           address, 'p', locale, 'offers', {now}, 2, NULL, NULL, NULL, NULL, NULL, NULL, 'planned', NULL, NULL, ''
+    """INSERT INTO messages ({message})
+       SELECT uuid_at, 'winback', 1, 'cascade/1', 'push', enrolment_id, identifier_id, customer_id, address,
+           'p', locale, 'offers', {now}, 2, NULL, NULL, NULL, NULL, NULL, NULL, 'planned', NULL, NULL, ''
        FROM (SELECT *, md5(enrolment_id || '|cascade/1') AS h, substr(h, 1, 8) || '-' || substr(h, 9, 4) || '-'
                || substr(h, 13, 4) || '-' || substr(h, 17, 4) || '-' || substr(h, 21) AS uuid_at
            FROM decided_by_hand WHERE why = 'allowed')""",
@@ -124,7 +138,7 @@ def run(size: int) -> list[Result]:
         ours.append(time.perf_counter() - began)
         began = time.perf_counter()
         for statement in BY_HAND:
-            by_hand.execute(statement.format(now="TIMESTAMP '2026-03-05 10:00:00'"))
+            by_hand.execute(statement.format(now="TIMESTAMP '2026-03-05 10:00:00'", message=MESSAGE))
         theirs.append(time.perf_counter() - began)
         for question in (
             "SELECT channel, count(*) FROM messages WHERE planned_at = TIMESTAMP '2026-03-05 10:00:00' GROUP BY ALL",
@@ -142,16 +156,94 @@ def run(size: int) -> list[Result]:
             "s",
             "hand-written DuckDB SQL with the same reads and writes",
             statistics.median(theirs),
-            ("duckdb", "ibis-framework"),
-        )
+            PACKAGES,
+        ),
+        *_many(size),
     ]
+
+
+def _many(size: int) -> list[Result]:
+    """A hundred live journeys: all enter at once, then nobody is due, then somebody does what lets them into one."""
+    store = _empty_but_customers(size)
+    journeys = [SavedJourney(f"j{number}", 1, "live", NOW, _document(number)) for number in range(JOURNEYS)]
+    began = time.perf_counter()
+    entered = sum(tick(store, journeys, NOW).entered.values())
+    entering = time.perf_counter() - began
+    began = time.perf_counter()
+    store.execute("CREATE TEMP TABLE by_hand AS SELECT * REPLACE ('h' || enrolment_id AS enrolment_id) FROM enrolments")
+    store.execute("CREATE TABLE copied AS SELECT * FROM by_hand")
+    writing = time.perf_counter() - began
+    idle = []
+    for second in range(1, 8):
+        began = time.perf_counter()
+        assert not any(tick(store, journeys, NOW + timedelta(seconds=second)).planned.values())
+        idle.append(time.perf_counter() - began)
+    reacting = []
+    for number in range(EVENTS):
+        _event(store, number, NOW + timedelta(seconds=20 + number))
+        began = time.perf_counter()
+        planned = tick(store, journeys, NOW + timedelta(seconds=20 + number)).planned
+        reacting.append(time.perf_counter() - began)
+        assert sum(planned.values()) == 1, planned
+    store.close()
+    floor = "the floor that was set"
+    told = f"{JOURNEYS} live journeys with {entered:,} people in them"
+    return [
+        Result("enter", f"{entered:,} people at once", entering, "s", "copying their rows twice", writing, PACKAGES),
+        Result("idle", f"{told}, nobody due", statistics.median(idle), "s", floor, 1.0, PACKAGES),
+        Result("event", f"{told}: an event to its message, p95", _p95(reacting), "s", floor, 2.0, PACKAGES),
+    ]
+
+
+def _p95(found: list[float]) -> float:
+    return sorted(found)[round(0.95 * len(found)) - 1]
+
+
+def _document(number: int) -> dict[str, object]:
+    """Half are entered by the segment and wait, half by an event of their own and send at once."""
+    by_event = number % 2
+    hello = {"id": "hello", "send": {"channel": "email", "template": "e"}}
+    wait = {"id": "wait", "wait": {"event": "Product Viewed", "where": {"brand": "x"}, "timeout": "3 days"}}
+    return {
+        "kind": "journey",
+        "name": f"j{number}",
+        "entry": {"event": {"name": f"Event {number}"}} if by_event else {"segment": "dormant"},
+        "topic": "offers",
+        "holdout": 0.0,
+        "goal": {"event": "Order Completed" if number % 4 else "Signed Up"},
+        "steps": [hello, wait] if by_event else [{"id": "first", "wait": "3 days"}, hello, wait],
+    }
+
+
+def _empty_but_customers(size: int) -> Warehouse:
+    """Customers with addresses and consents, as many as enter all journeys of the segment in sum `size` times."""
+    store = warehouse.connect("duckdb://")
+    store.create(TABLES)
+    for statement in FILL[:5]:
+        store.execute(statement.format(n=2 * size // JOURNEYS, message=MESSAGE))
+    return store
+
+
+def _event(store: Warehouse, number: int, at: datetime) -> None:
+    """A customer who has an address and a consent does what lets them into one journey."""
+    customer = 7919 * 3 * (number + 1)
+    store.execute(
+        "INSERT INTO consents (identifier_id, customer_id, channel, topic, state, occurred_at, country) VALUES "
+        f"({customer}, {customer}, 'email', 'offers', 'granted', '2026-02-01', '')"
+    )
+    store.execute(
+        "INSERT INTO events (event_id, source_id, type, name, channel, identifier_id, customer_id, occurred_at, "
+        f"received_at, properties, arrival) VALUES ('e{number}', 1, 'track', 'Event {2 * (number % 50) + 1}', 'web', "
+        f"{customer}, {customer}, '{at:%Y-%m-%d %H:%M:%S}', '{at:%Y-%m-%d %H:%M:%S}', '{{}}', "
+        "(SELECT coalesce(max(transaction), 0) FROM watermarks WHERE name = 'revision'))"
+    )
 
 
 def _filled(size: int) -> Warehouse:
     store = warehouse.connect("duckdb://")
     store.create(TABLES)
     for statement in FILL:
-        store.execute(statement.format(n=size))
+        store.execute(statement.format(n=size, message=MESSAGE))
     return store
 
 
