@@ -20,6 +20,9 @@ FAULTS = (ArithmeticError, LookupError, RecursionError, TypeError, ValueError, A
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
+FEW_PIECES = 500
+"""So many pieces can be joined before it is known how long they are: none is endless."""
+
 MOST_CHARACTERS = 1_000_000
 """A field longer than this is a template gone wild."""
 
@@ -61,7 +64,7 @@ class Template:
     brand: Mapping[str, Any] = field(default_factory=dict)
 
 
-ONE_LINE = ("subject", "title", "header", "button")
+ONE_LINE = frozenset(("subject", "title", "header", "button"))
 """Fields of one line: what a customer's data could break them with is taken out."""
 
 
@@ -106,14 +109,18 @@ def render(template: Template, variables: Mapping[str, Any], links: Links) -> di
     addresses = list(dict.fromkeys(address for _, _, address in marked))  # most stand in HTML and text alike
     tracked = dict(zip(addresses, links.tracked(addresses), strict=True))
     for buffer, place, address in marked:
-        if tracked[address] is not address:  # else it stays as it is, escaped where that is needed
-            buffer[place] = tracked[address]
+        ours = tracked[address]
+        if ours is not address:  # else it stays as it is, escaped where that is needed
+            buffer[place] = ours
     for name, buffer in buffers.items():
-        if sum(map(len, buffer)) > MOST_CHARACTERS:
+        if len(buffer) > FEW_PIECES and sum(map(len, buffer)) > MOST_CHARACTERS:
             raise InvalidInput(f"{template.name} ({template.locale}), {name}: over {MOST_CHARACTERS:,} characters")
     content: dict[str, str] = {name: Pieces(buffer) for name, buffer in buffers.items()}
-    for name in ONE_LINE:
-        if name in content and _UNPRINTABLE.search(content[name]):
+    for name, text in content.items():
+        if len(text) > MOST_CHARACTERS:
+            raise InvalidInput(f"{template.name} ({template.locale}), {name}: over {MOST_CHARACTERS:,} characters")
+    for name in ONE_LINE & content.keys():
+        if _UNPRINTABLE.search(content[name]):
             content[name] = _UNPRINTABLE.sub(" ", content[name]).strip()
     return content
 
