@@ -4,13 +4,14 @@ They are listed, looked up at a provider that can tell, and settled by a person 
 takes them for sent: better never than twice.
 """
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from psycopg.rows import class_row
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
 from onevoice.channels.adapter import Outcome, Status
 from onevoice.database import driver, inbox
@@ -22,6 +23,8 @@ FIRST_ASKED = timedelta(seconds=30)
 
 LAST_ASKED = timedelta(days=1)
 AT_ONCE = 50
+LOOK_SECONDS = 5.0
+"""How often it is looked up which messages are in doubt."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,36 @@ class Asked:
 
     message: Leased
     attempted_at: datetime
+
+
+class Watch:
+    """Settles doubt by what providers tell: a message of which there is news, they have.
+
+    Which are in doubt is looked up now and then, not for each call of a provider.
+    """
+
+    def __init__(self, pool: Engine) -> None:
+        self._pool = pool
+        self._doubtful: frozenset[str] = frozenset()
+        self._looked_at = float("-inf")
+
+    def heard(self, ids: Iterable[str], now: datetime) -> None:
+        """Takes note that there is news of these messages."""
+        if time.monotonic() - self._looked_at > LOOK_SECONDS:
+            self._looked_at = time.monotonic()
+            with self._pool.connect() as connection, driver(connection) as raw:
+                rows = raw.execute("SELECT id::text FROM message WHERE state = 'in_doubt'").fetchall()
+            self._doubtful = frozenset(row[0] for row in rows)
+        known = self._doubtful.intersection(ids)
+        if known:
+            with self._pool.begin() as connection, driver(connection) as raw:
+                raw.execute(
+                    """
+                    UPDATE message SET state = 'accepted', error_code = NULL, error = NULL, settled_at = %s
+                    WHERE id = ANY(%s::uuid[]) AND state = 'in_doubt'
+                    """,
+                    (now, sorted(known)),
+                )
 
 
 def listed(connection: Connection, limit: int, journey: str = "") -> list[Doubt]:

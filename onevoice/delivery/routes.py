@@ -14,7 +14,7 @@ from starlette.routing import Route
 from onevoice.channels.adapter import ChannelAdapter, InboundMessage, MessageNews, News, WebhookRequest
 from onevoice.database import driver, inbox
 from onevoice.database.inbox import Entry
-from onevoice.delivery import consequences, inbound, unsubscribe_page
+from onevoice.delivery import consequences, doubts, inbound, unsubscribe_page
 from onevoice.delivery.consequences import About
 from onevoice.delivery.machines import machine
 from onevoice.delivery.schemas import MessageEntry
@@ -158,6 +158,7 @@ class _Providers:
     ) -> None:
         self._committer, self._pool, self._adapters = committer, pool, adapters
         self._base_url, self._clock, self._secret = settings.base_url, settings.clock(), settings.secret()
+        self._doubts = doubts.Watch(pool)
 
     async def told(self, request: Request) -> Response:
         """Takes news in; the provider gets its 204 once they are committed."""
@@ -179,6 +180,8 @@ class _Providers:
         news = [one for one in told if isinstance(one, MessageNews)]
         written = [one for one in told if isinstance(one, InboundMessage)]
         entries = [_told(channel, one, now) for one in news]
+        if news:
+            await run_in_threadpool(self._doubts.heard, [one.message_id for one in news], now)
         if written or any(consequences.consequential(one) for one in news):
             await run_in_threadpool(self._act, news, written, entries, now)
         elif entries:

@@ -193,6 +193,16 @@ def test_signed_news_are_taken_in_and_a_repetition_is_recognisable(ready: Settin
     assert len({one.event_id for one in told}) == 1
 
 
+def test_news_of_a_message_in_doubt_settle_it(ready: Settings, db: Engine) -> None:
+    with db.begin() as connection:
+        connection.execute(text("UPDATE message SET state = 'in_doubt', error_code = 'connection_cut'"))
+    url, more = twilio_news({"MessageSid": "SM1", "MessageStatus": "delivered"})
+    assert call(ready, db, "POST", url, **more).status_code == 204
+    with db.connect() as connection:
+        rows = connection.execute(text("SELECT channel, state FROM message ORDER BY channel")).all()
+    assert [tuple(row) for row in rows] == [("email", "in_doubt"), ("push", "in_doubt"), ("sms", "accepted")]
+
+
 def test_news_with_a_wrong_signature_are_refused(ready: Settings, db: Engine) -> None:
     path, request = twilio_news({"MessageSid": "SM1", "MessageStatus": "delivered"})
     with pytest.raises(Unauthorized):
