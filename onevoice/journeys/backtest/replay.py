@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 import ibis.expr.types as ir
 import pyarrow as pa
 
+from onevoice.customers.contact import OPEN, ContactPolicy
 from onevoice.journeys.backtest import reactions
 from onevoice.journeys.backtest.rewinding import rewound
 from onevoice.journeys.backtest.scratch import Scratch, Window
@@ -48,6 +49,7 @@ class Plan:
     window: Window
     every: timedelta
     reacting: bool = True
+    policy: ContactPolicy = OPEN  # the house's, as it is today
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def play(
             if is_whole:
                 refresher.start_anew()
                 refresher.all(segments, now)
-            tick(scratch, [journey], now)
+            tick(scratch, [journey], now, plan.policy)
             fresh = scratch.planned_now(plan.journey.name)
             if scratch.count(fresh):
                 if plan.reacting:
