@@ -25,6 +25,7 @@ from onevoice.kernel.clock import naive
 from onevoice.segments.service import SavedSegment
 from onevoice.warehouse import Facts, Warehouse, set_watermark, watermark
 from tests.conftest import NOW
+from tests.journeys.builders import add
 
 SECRET = b"s" * 32
 DAY = timedelta(days=1)
@@ -97,7 +98,8 @@ def drawn(seed: int, people: int = 25, begin: datetime = NOW - 40 * DAY, end: da
                 found.append(_call(later, f"{order_id}-r", event=kind, userId=user, properties=order))
         for turn in range(chance.randrange(3)):
             line = {"product_id": "p1", "quantity": 1, "price": 9.0, "cart_id": f"{user}-c{turn % 2}"}
-            found.append(_call(moment(), f"{user}-c{turn}", event="Product Added", userId=user, properties=line))
+            at = START + timedelta(seconds=chance.randrange(6 * 86_400)) if chance.random() < 0.5 else moment()
+            found.append(_call(at, f"{user}-c{turn}", event="Product Added", userId=user, properties=line))
         for channel in ("email", "sms"):
             for _ in range(chance.randrange(1, 4)):
                 state = chance.choice(["granted", "granted", "granted", "withdrawn"])
@@ -157,6 +159,29 @@ def words(told: Sequence[Told]) -> pa.Table:
             "occurred_at": pa.array([naive(row.occurred_at) for row in rows], pa.timestamp("us")),
             "country": [row.country for row in rows],
         }
+    )
+
+
+def past(store: Warehouse, messages: int, opened: int) -> None:
+    """E-mails of another journey, 60 days ago; so many of them opened two hours later."""
+    at = naive(NOW - 60 * DAY)
+    row = {"journey": "old", "journey_version": 1, "step": "s", "channel": "email", "address": "a", "template": "t"}
+    row |= {"locale": "en", "topic": "offers", "planned_at": at, "tick": 1, "accepted_at": at, "delivered_at": at}
+    add(
+        store,
+        MESSAGES,
+        *(
+            {
+                **row,
+                "message_id": f"old{n}",
+                "enrolment_id": f"old{n}",
+                "identifier_id": -n,
+                "customer_id": -n,
+                "status": "delivered",
+                "opened_at": at + timedelta(hours=2) if n <= opened else None,
+            }
+            for n in range(1, messages + 1)
+        ),
     )
 
 
