@@ -113,7 +113,7 @@ class Sent(BaseModel):
 class Recipient(BaseModel):
     """An address that tests may be sent to."""
 
-    channel: str
+    channel: Literal["email", "push", "webpush", "sms", "whatsapp", "call"]
     address: str
     name: str = ""
 

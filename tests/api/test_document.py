@@ -40,6 +40,9 @@ EXAMPLES = 8
 
 SEED = 20260302
 
+NAMES = ("till", str(SEGMENT["name"]), journey().name)
+"""Of a source, a segment, a journey; templates have them all."""
+
 CHECKS: list[Any] = [
     not_a_server_error,
     checks.status_code_conformance,
@@ -59,7 +62,8 @@ def running(settings: Settings) -> Iterator[Shop]:
             journeys.save(connection, journey().definition, NOW)
             sources.ensure(connection, "till", "till")
             content.save_part(connection, {"kind": "brand", "name": "till", "title": "Corner"}, NOW)
-            content.save(connection, {**TEMPLATES["push"], "name": "till"}, NOW, Path())
+            for name in NAMES:
+                content.save(connection, {**TEMPLATES["push"], "name": name}, NOW, Path())
         yield made
         server.should_exit = True
 
@@ -129,6 +133,6 @@ def known_values(shop: Shop) -> dict[str, list[str]]:
         "backtest_id": [str(tried)],
         "version": ["1"],
         "write_key": [shop.write_key],
-        "name": ["till", SEGMENT["name"], journey().name],
+        "name": list(NAMES),
         "customer_id": [str(row["customer_id"]) for row in shop.rows("identifiers")] or ["1"],
     }
