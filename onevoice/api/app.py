@@ -17,6 +17,7 @@ from onevoice import database
 from onevoice.api import (
     backtests,
     consents,
+    contact,
     customers,
     delivery,
     entries,
@@ -66,6 +67,7 @@ KEYED = (
     exports,
     imports,
     consents,
+    contact,
     customers,
     segments,
     journeys,

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from onevoice import database
 from onevoice.content import templates
 from onevoice.customers.consent import policies, topics
+from onevoice.customers.contact import store as contact
 from onevoice.events import plans
 from onevoice.journeys import service as journeys
 from onevoice.kernel.clock import Clock
@@ -23,7 +24,18 @@ from onevoice.kernel.settings import Settings
 from onevoice.privacy import retention
 from onevoice.segments import service as segments
 
-ORDER = ("tracking_plan", "retention", "consent_policy", "topic", "segment", "brand", "block", "template", "journey")
+ORDER = (
+    "tracking_plan",
+    "retention",
+    "consent_policy",
+    "contact_policy",
+    "topic",
+    "segment",
+    "brand",
+    "block",
+    "template",
+    "journey",
+)
 """A journey may name a segment and a template of the same folder, a template a brand and blocks; so those go first."""
 
 
@@ -75,6 +87,8 @@ def apply(
                 version, changed = retention.save(connection, document, now)
             elif document["kind"] == "consent_policy":
                 version, changed = policies.save(connection, document, now)
+            elif document["kind"] == "contact_policy":
+                version, changed = contact.save(connection, document, now, "command line")
             elif document["kind"] == "topic":
                 version, changed = topics.save(connection, document, now)
             elif document["kind"] in ("brand", "block"):

@@ -21,6 +21,7 @@ from onevoice.cli import (
     matches,
     opt_outs,
     plans,
+    policy,
     privacy,
     quarantine,
     segments,
@@ -58,6 +59,7 @@ app.add_typer(mail.app, name="mail")
 app.add_typer(webpush.app, name="webpush")
 app.add_typer(opt_outs.app, name="opt-out")
 app.add_typer(calls.app, name="call")
+app.add_typer(policy.app, name="policy")
 app.add_typer(privacy.app, name="privacy")
 app.add_typer(matches.app, name="match")
 app.add_typer(quarantine.app, name="quarantine")

@@ -83,6 +83,15 @@ consent_policy = Table(
     Column("updated_at", DateTime(timezone=True), nullable=False),
 )
 
+contact_policy = Table(
+    "contact_policy",  # how often and when anybody is contacted: every version (contact/store.py)
+    metadata,
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("definition", JSONB, nullable=False),
+    Column("saved_at", DateTime(timezone=True), nullable=False),
+    Column("saved_by", Text, nullable=False, server_default=text("''")),
+)
+
 topic = Table(
     "topic",  # what customers can choose to hear about
     metadata,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from onevoice import database, warehouse
+from onevoice.customers.contact import store as contact
 from onevoice.customers.identifiers import Rules
 from onevoice.customers.publish import publish
 from onevoice.engine.load import PROJECTED, TABLES, identity_rules, load
@@ -70,6 +71,7 @@ class Engine:
             lists.sync(self.warehouse, connection)
             who = segments.all_segments(connection)
             live = journeys.live(connection, in_flight(self.warehouse))
+            policy = contact.current(connection).policy
         try:
             if budget is None:
                 self.refresher.all(who, now)
@@ -77,7 +79,7 @@ class Engine:
                 self.refresher.prepare(who, now)
                 self.refresher.first(set().union(*(journey.document.segments for journey in live)), now, budget)
             if live:
-                report.ticks.append(tick(self.warehouse, live, now))
+                report.ticks.append(tick(self.warehouse, live, now, policy))
             if budget is not None:
                 self.refresher.others(now, budget)
         except BaseException:

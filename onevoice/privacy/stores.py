@@ -42,6 +42,7 @@ DATABASE_IMPERSONAL = {
     "backtest": "documents and counts; who is named as an example is in backtest_example",
     "breaker": "how providers do",
     "consent_policy": "definitions",
+    "contact_policy": "definitions",
     "consent_text": "the wordings shown, the same for all",
     "erased_identifier": "salted hashes, which keep a repetition from bringing the customer back",
     "handoff": "a watermark",

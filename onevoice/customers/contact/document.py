@@ -132,7 +132,7 @@ def parse(document: Any) -> ContactPolicy:
 
 def written(policy: ContactPolicy) -> dict[str, Any]:
     """The document as plain values, defaults left out but `kind` and `name`; `parse` gives the same policy again."""
-    values: dict[str, Any] = msgspec.to_builtins(policy)
+    values: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(policy))
     return {"kind": "contact_policy", "name": NAME, **values}
 
 

@@ -6,6 +6,12 @@ revision = "0013"
 down_revision = "0012"
 
 STATEMENTS = """
+CREATE TABLE contact_policy (
+    version integer PRIMARY KEY,
+    definition jsonb NOT NULL,
+    saved_at timestamptz NOT NULL,
+    saved_by text NOT NULL DEFAULT ''
+)
 """
 
 
