@@ -1,12 +1,14 @@
 """Customers over HTTP: search, one customer, the timeline, and why they did or did not get a message."""
 
+from datetime import UTC
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query
-from pydantic import BaseModel
+from pydantic import AwareDatetime, BaseModel
 
-from onevoice.api.access import Ask
+from onevoice.api.access import Ask, Database
 from onevoice.api.instants import Instant
+from onevoice.journeys.why import case
 
 router = APIRouter(prefix="/v1/customers", tags=["customers"])
 
@@ -125,10 +127,40 @@ def timeline(
     return [TimelineItem.model_validate(item) for item in ask.ask("timeline", customer_id=customer_id, limit=limit)]
 
 
+At = Annotated[AwareDatetime | None, Query(description="A moment; by default now")]
+Locale = Annotated[str, Query(description="The language of the sentence", max_length=35)]
+
+
 @router.get("/{customer_id}/why", summary="Why they did or did not get a message")
 def why(
-    ask: Ask, customer_id: CustomerId, journey: Annotated[str | None, Query(description="Only this journey's")] = None
+    ask: Ask,
+    customer_id: CustomerId,
+    journey: Annotated[str | None, Query(description="Only this journey's")] = None,
+    message: Annotated[str | None, Query(description="Only about this message", max_length=100)] = None,
+    at: At = None,
+    locale: Locale = "en",
 ) -> list[dict[str, Any]]:
-    """Every decision about the customer: outcome, reason, the values the rules saw, and a sentence."""
-    answer: list[dict[str, Any]] = ask.ask("reasons", customer_id=customer_id, journey=journey)
+    """Every decision up to the moment, the newest first: outcome, reason, each rule with the values it saw and its
+    verdict, and a sentence."""
+    answer: list[dict[str, Any]] = ask.ask(
+        "reasons",
+        customer_id=customer_id,
+        journey=journey,
+        message=message,
+        at=at.astimezone(UTC).isoformat() if at else None,
+        locale=locale,
+    )
+    return answer
+
+
+@router.get("/{customer_id}/why/{journey}", summary="How they stand in a journey, and what would be decided")
+def standing(
+    ask: Ask, database: Database, customer_id: CustomerId, journey: str, at: At = None, locale: Locale = "en"
+) -> dict[str, Any]:
+    """Where they are in it or why they have not entered, and what the contact policy would decide about their next
+    message at the moment, by what is known now. Nothing is written."""
+    with database.connect() as connection:
+        asked = case(connection, journey)
+    moment = at.astimezone(UTC).isoformat() if at else None
+    answer: dict[str, Any] = ask.ask("standing", customer_id=customer_id, at=moment, locale=locale, **asked)
     return answer

@@ -187,6 +187,22 @@ def plan_command(place: Place, move: Moves = None, as_json: AsJson = False, data
     planning.run(_settings(data_dir), place, move or [], as_json)
 
 
+@app.command("why", help="Say why a customer did or did not get a message, with all rules. Needs the running engine.")
+def why_command(
+    customer_id: Annotated[int, typer.Argument(help="The customer's id, as a search gives it")],
+    journey: Annotated[str | None, typer.Option(help="Only this journey; also how they stand in it")] = None,
+    message: Annotated[str | None, typer.Option(help="Only about this message")] = None,
+    at: Annotated[str, typer.Option(help="A moment (ISO 8601): what was known, and would be decided, then")] = "",
+    locale: Annotated[str, typer.Option(help="en, it, ro, id or ar")] = "en",
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """The newest decision first."""
+    from onevoice.cli import why
+
+    why.run(_settings(data_dir), why.Wish(customer_id, journey, message, at, locale), as_json)
+
+
 @app.command("apply", help="Save the segments, templates and journeys of a folder's YAML files.")
 def apply_command(
     place: Place,

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from onevoice.catalog import factorised, recommendations
 from onevoice.catalog.facts import ORDER_LINES, ORDERS, REFUNDS
-from onevoice.customers import views
+from onevoice.customers import contact, views
 from onevoice.customers.facts import PROFILES
 from onevoice.customers.identifiers import Identifier, rules
 from onevoice.customers.schemas import DecisionEntry, Suggestion
@@ -127,10 +127,38 @@ def _refunds(warehouse: Warehouse, customer_id: int, limit: int) -> dict[str, di
     }
 
 
-def reasons(warehouse: Warehouse, now: datetime, customer_id: int, journey: str | None = None) -> list[dict[str, Any]]:
-    """Why the customer did or did not get a message: every decision, with the values the rules saw."""
+def reasons(
+    warehouse: Warehouse,
+    now: datetime,
+    customer_id: int,
+    journey: str | None = None,
+    message: str | None = None,
+    at: str | None = None,
+    locale: str = "en",
+) -> list[dict[str, Any]]:
+    """See journeys.why.why."""
     views.customer(warehouse, customer_id, now)
-    return why.why(warehouse, customer_id, journey)
+    until = datetime.fromisoformat(at) if at else None
+    return why.why(warehouse, customer_id, journey, message, until, locale)
+
+
+def standing(
+    warehouse: Warehouse,
+    now: datetime,
+    customer_id: int,
+    journey: dict[str, Any],
+    live: list[dict[str, Any]],
+    policy: dict[str, Any],
+    segments: dict[str, Any],
+    at: str | None = None,
+    locale: str = "en",
+) -> dict[str, Any]:
+    """See journeys.why.standing."""
+    views.customer(warehouse, customer_id, now)
+    case = why.Case(
+        why.version_of(journey), tuple(why.version_of(one) for one in live), contact.parse(policy), segments
+    )
+    return why.standing(warehouse, customer_id, case, datetime.fromisoformat(at) if at else now, locale)
 
 
 def variables(
@@ -313,6 +341,7 @@ QUESTIONS: dict[str, Question] = {
         reasons,
         variables,
         audience,
+        standing,
         matches,
         access,
         retention_tried,

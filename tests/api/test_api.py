@@ -90,6 +90,10 @@ def test_a_customers_story_can_be_read_and_every_decision_explained(shop: Shop) 
     why = shop.get(f"/v1/customers/{customer_id}/why")
     assert {one["reason"] for one in why} == {"no_consent", "unreachable"}
     assert "consent is none" in next(one["sentence"] for one in why if one["reason"] == "no_consent")
+    assert shop.get(f"/v1/customers/{customer_id}/why?at=2026-03-02T09:00:00Z") == []
+    stands = shop.get(f"/v1/customers/{customer_id}/why/win-back?locale=it")
+    assert stands["enrolment"]["state"] == "done" and stands["sentence"].startswith("Nessun messaggio: ")
+    assert shop.get("/v1/contact-policy")["version"] == 0
     assert shop.get("/v1/segments")[0]["size"] == 1
     assert shop.get("/v1/segments/dormant")["sample"][0]["customer_id"] == customer_id
     results = shop.get("/v1/journeys/win-back")["results"]

@@ -1,10 +1,16 @@
 """Why somebody did or did not get a message, in plain words, and how a journey stands."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
+from onevoice.customers.contact import OPEN
+from onevoice.journeys.facts import DECISIONS
 from onevoice.journeys.figures import figures
+from onevoice.journeys.policy import RULES
 from onevoice.journeys.tick import tick
-from onevoice.journeys.why import why
+from onevoice.journeys.why import Case, standing, version_of, why
+from onevoice.journeys.wording import WORDS, sentence
+from onevoice.kernel.locales import LOCALES
 from onevoice.warehouse import Warehouse
 from tests.conftest import NOW
 from tests.journeys.builders import customer, journey, merge, order, react, sent, suppress
@@ -28,19 +34,63 @@ def test_every_reason_has_its_sentence_with_what_was_seen(store: Warehouse) -> N
     merge(store, 5, into=2)
     tick(store, [journey(policy={"cap": {"messages": 1, "days": 7}})], NOW + 3 * DAY)
     assert sentences(store, 1) == [
-        "Planned on sms: there is an address, consent is granted and no rule objected.",
+        "Planned on sms: there is an address, the basis is granted, and no rule objected.",
         "Not sent on push: consent is none.",
         "Not sent on email: the customer has no address there.",
     ]
-    assert "Deferred on email: quiet hours in America/Los_Angeles, until 2026-03-02 16:00:00 UTC." in sentences(
-        store, 2
-    )
-    assert "A cap on push is full: of {'1/7 days': 1} so many were sent." in sentences(store, 2)
-    assert any(told.startswith("The journey ended here: the customer was in it twice") for told in sentences(store, 2))
-    assert sentences(store, 3)[0].startswith("Not sent on push: the customer had opened or clicked")
-    assert sentences(store, 4)[0] == "The journey ended: the customer did what it was for."
+    night = "it is quiet in America/Los_Angeles until 2026-03-02 16:00:00 UTC"
+    assert f"Put off on email until 2026-03-02 16:00:00 UTC: {night}." in sentences(store, 2)
+    assert any("a cap is full until" in told and "(sent: 1/7 days: 1)" in told for told in sentences(store, 2))
+    assert any(told.startswith("No message: the customer was in it twice") for told in sentences(store, 2))
+    assert sentences(store, 3)[0] == "Not sent on push: the customer had reacted to it already."
+    assert sentences(store, 4)[0] == "No message: the customer did what the journey was for."
     assert "Not sent on push: the customer has no address there." in sentences(store, 6)
     assert "Not sent on email: the address is on the suppression list (bounced)." in sentences(store, 6)
+
+
+def test_every_reason_has_words_in_every_locale() -> None:
+    ended = {"holdout", "goal", "exit", "merged", "step_removed", "stopped", "too_late", "completed", "reacted"}
+    known = {*RULES, *ended, "allowed", *WORDS["en"]}
+    for locale in LOCALES:
+        assert set(WORDS[locale]) == known
+        for reason in known - {"send", "defer", "skip", "none"}:
+            for outcome, channel in (("send", "email"), ("defer", "email"), ("skip", "email"), ("skip", "")):
+                told = sentence(locale, outcome, reason, channel, {})
+                assert told and "{" not in told
+
+
+def test_each_rule_is_told_with_its_verdict_and_what_it_saw(store: Warehouse) -> None:
+    customer(store, 1, zone="America/Los_Angeles", channels=("email",))
+    tick(store, [journey()], NOW)
+    (told,) = why(store, 1)
+    assert [(rule["rule"], rule["verdict"]) for rule in told["rules"]] == [
+        (rule, "objects" if rule == "quiet_hours" else "not asked" if rule == "outranked" else "passes")
+        for rule in RULES
+    ]
+    saw = {rule["rule"]: rule["seen"] for rule in told["rules"]}
+    assert saw["no_consent"] == {"consent": "granted"} and saw["over_cap"] == {"caps": {"3/7 days": 0}}
+    assert saw["quiet_hours"] == {"time_zone": "America/Los_Angeles", "quiet_until": "2026-03-02 16:00:00"}
+
+
+def standing_of(store: Warehouse, number: int, at: datetime) -> dict[str, Any]:
+    laid = version_of({"name": "win-back", "version": 1, "definition": journey().definition})
+    where = {"trait": {"name": "email", "exists": True}}
+    return standing(store, number, Case(laid, (laid,), OPEN, {"dormant": where}), at)
+
+
+def test_what_would_be_decided_is_told_at_any_moment_and_nothing_is_written(store: Warehouse) -> None:
+    customer(store, 1, zone="America/Los_Angeles")
+    customer(store, 2, segment="others")
+    tick(store, [journey()], NOW)
+    held = len(store.rows(store.table(DECISIONS)))
+    now, then = standing_of(store, 1, NOW), standing_of(store, 1, datetime(2026, 3, 2, 16, tzinfo=UTC))
+    assert (now["would"]["outcome"], now["would"]["reason"]) == ("defer", "quiet_hours")
+    assert now["would"]["until"] == now["would"]["due_at"] == datetime(2026, 3, 2, 16, tzinfo=UTC)
+    assert then["would"]["outcome"] == "send" and then["sentence"].startswith("Planned on email")
+    stranger = standing_of(store, 2, NOW)
+    assert stranger["enrolment"] is None and not stranger["entry"][0]["holds"]
+    assert stranger["sentence"] == "No message: the customer does not meet the conditions of the entry."
+    assert len(store.rows(store.table(DECISIONS))) == held and sent(store) == []
 
 
 def test_decisions_are_told_newest_first_and_by_journey(store: Warehouse) -> None:

@@ -18,8 +18,8 @@ reason. A transactional message is asked 1, 3, 4 (an address that is dead or com
 keeps what the rules saw. A worker asks 4, 5 and 9 once more before it sends.
 """
 
-from onevoice.journeys.policy.ask import Ask, Contender, House, asked, house
+from onevoice.journeys.policy.ask import Ask, Contender, House, asked, house, next_message
 from onevoice.journeys.policy.decide import RULES, decide
 from onevoice.journeys.policy.seen import seen
 
-__all__ = ["RULES", "Ask", "Contender", "House", "asked", "decide", "house", "seen"]
+__all__ = ["RULES", "Ask", "Contender", "House", "asked", "decide", "house", "next_message", "seen"]

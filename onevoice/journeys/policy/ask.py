@@ -126,24 +126,24 @@ def _contenders(policy: ContactPolicy, journey: Laid) -> list[Contender]:
         return []
     patience = _patience(policy, document.policy)
     return [
-        Contender(journey.name, journey.version, node.key, channel, document.topic, document.priority, patience)
+        Contender(journey.name, journey.version, node.key, found[1], document.topic, document.priority, patience)
         for node in journey.graph.nodes.values()
-        if (channel := _next_channel(journey, node)) is not None
+        if (found := next_message(journey, node)) is not None
     ]
 
 
-def _next_channel(journey: Laid, node: Node) -> str | None:
-    """The channel of the message that whoever stands at the node gets when they are due; None where none is sure."""
+def next_message(journey: Laid, node: Node | None) -> tuple[Node, str] | None:
+    """The node and channel of the message that whoever stands at the node gets when they are due; None where none is
+    sure."""
     seen: set[str] = set()
-    found: Node | None = node
-    while found is not None and found.key not in seen:
-        seen.add(found.key)
-        if kind_of(found).contacts and found.part != "rest":
-            sends = getattr(found.asked, "channels", None)
-            return str(sends[int(found.part)].channel if sends is not None else found.asked.channel)
-        if found.kind != "wait" and found.part != "rest":
+    while node is not None and node.key not in seen:
+        seen.add(node.key)
+        if kind_of(node).contacts and node.part != "rest":
+            sends = getattr(node.asked, "channels", None)
+            return node, str(sends[int(node.part)].channel if sends is not None else node.asked.channel)
+        if (node.kind != "wait" and node.part != "rest") or set(node.ways) != {"next"}:
             return None
-        found = journey.node(found.ways["next"]) if set(found.ways) == {"next"} else None
+        node = journey.node(node.ways["next"])
     return None
 
 

@@ -115,10 +115,10 @@ def _best(turn: "Turn", here: ir.Table, reacted: ir.Table | None) -> ir.Table:
 
 def _reacted(turn: "Turn", here: ir.Table, place: int) -> ir.Table:
     """Those here who did, since they came to this step, what stops it."""
-    return turn.remembered("reacted", lambda: _stopped(turn, here, place))
+    return turn.remembered("reacted", lambda: stopped(turn, here, place))
 
 
-def _stopped(turn: "Turn", here: ir.Table, place: int) -> ir.Table:
+def stopped(turn: "Turn", here: ir.Table, place: int) -> ir.Table:
     earlier = [f"{turn.node.step}/{number}" for number in range(place)]
     stops = turn.node.asked.stop_on
     found = []
