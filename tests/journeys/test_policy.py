@@ -10,15 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onevoice.customers.contact import Place, Quiet, quiet_until
+from onevoice.customers.contact import Cap as HouseCap
+from onevoice.customers.contact import ContactPolicy, ControlGroup, Place, Quiet, quiet_until
 from onevoice.customers.facts import ADDRESSES, SUPPRESSIONS
 from onevoice.delivery.facts import MESSAGES
 from onevoice.journeys.document import Cap, Policy, QuietHours
-from onevoice.journeys.policy import Ask, decide, seen
+from onevoice.journeys.policy import Ask, House, decide, seen
+from onevoice.journeys.tick import tick
+from onevoice.journeys.why import why
 from onevoice.kernel.clock import naive
 from onevoice.warehouse import Warehouse
 from tests.conftest import NOW
-from tests.journeys.builders import BEFORE, add, address, consent, customer, suppress
+from tests.journeys.builders import BEFORE, add, address, consent, customer, journey, sent, suppress
 
 DAY = timedelta(days=1)
 NIGHT = QuietHours("21:00", "08:00")
@@ -195,3 +198,120 @@ def test_a_policy_without_limits_lets_everybody_through_who_consents(store: Ware
     found = decided(store, 1, own=Policy())[1]
     assert (found["outcome"], found["reason"], found["locale"]) == ("send", "allowed", "it")
     assert "caps" not in found["seen"] and found["counted"]
+
+
+DAILY = House(ContactPolicy(caps=(HouseCap(1, "day"),)))
+
+
+def test_who_is_put_off_by_a_cap_or_a_gap_is_asked_again_at_the_instant_it_ends_and_then_goes(store: Warehouse) -> None:
+    customer(store, 1, 2)
+    message(store, 1, NOW - DAY + timedelta(seconds=5))
+    message(store, 2, NOW - timedelta(hours=1), channel="email")
+    spaced = House(ContactPolicy(gaps={"email": "2 hours"}))
+    capped, gapped = (decided(store, n, own=Policy(), house=rules)[n] for n, rules in ((1, DAILY), (2, spaced)))
+    assert (capped["outcome"], capped["reason"], capped["until"]) == (
+        "defer",
+        "over_cap",
+        naive(NOW) + timedelta(seconds=5),
+    )
+    assert (gapped["outcome"], gapped["reason"], gapped["until"]) == (
+        "defer",
+        "too_soon",
+        naive(NOW) + timedelta(hours=1),
+    )
+    for number, rules, late in ((1, DAILY, timedelta(seconds=5)), (2, spaced, timedelta(hours=1))):
+        just_before, then = NOW + late - timedelta(microseconds=1), NOW + late
+        assert decided(store, number, own=Policy(), house=rules, at=just_before)[number]["outcome"] == "defer"
+        assert decided(store, number, own=Policy(), house=rules, at=then)[number]["outcome"] == "send"
+
+
+def test_what_would_be_put_off_beyond_the_patience_is_denied_at_once_and_a_journey_can_only_be_stricter(
+    store: Warehouse,
+) -> None:
+    customer(store, 1)
+    message(store, 1, NOW - timedelta(hours=1))
+    outcomes = [
+        decided(store, 1, own=Policy(defer_for=patience), house=DAILY)[1]["outcome"]
+        for patience in ("", "23 hours", "22 hours", "30 days")
+    ]
+    assert outcomes == ["defer", "defer", "skip", "defer"]
+    weekly = House(ContactPolicy(caps=(HouseCap(1, "week"),)))
+    assert (
+        decided(store, 1, own=Policy(cap=Cap(messages=9, days=1), defer_for="30 days"), house=weekly)[1]["outcome"]
+        == "skip"
+    )
+
+
+def test_a_transactional_message_needs_no_consent_and_is_neither_counted_nor_capped(store: Warehouse) -> None:
+    customer(store, 1, 2, consents=(), zone="America/Los_Angeles")
+    suppress(store, 2, "email")
+    message(store, 1, NOW - timedelta(hours=1))
+    rules = House(ContactPolicy(caps=(HouseCap(1, "day"),), control_group=ControlGroup(0.99)))
+    found = decided(store, 1, 2, transactional=True, house=rules)
+    assert [found[n]["reason"] for n in (1, 2)] == ["allowed", "suppressed"]
+    assert found[1]["counted"] is False and found[1]["seen"]["consent"] == "contract"
+    store.delete(MESSAGES, store.table(MESSAGES).select("message_id"))
+    customer(store, 3)
+    message(store, 3, NOW - timedelta(hours=1), counted=False)
+    assert decided(store, 3, own=Policy(), house=DAILY)[3]["reason"] == "allowed"
+
+
+def test_the_control_group_is_a_share_that_stays_and_another_salt_deals_anew(store: Warehouse) -> None:
+    people = [number * 7_919_000_003 for number in range(1, 401)]
+    customer(store, *people)
+
+    def held(salt: str) -> set[int]:
+        rules = House(ContactPolicy(control_group=ControlGroup(0.25, salt)))
+        found = decided(store, *people, own=Policy(), house=rules)
+        return {number for number, row in found.items() if row["reason"] == "control_group"}
+
+    first = held("one")
+    assert 60 < len(first) < 140 and held("one") == first
+    assert 5 < len(first & held("two")) < 60
+    assert decided(
+        store, *first, own=Policy(), control=False, house=House(ContactPolicy(control_group=ControlGroup(0.25, "one")))
+    )
+
+
+def test_of_two_messages_for_one_person_at_once_one_is_sent_where_the_cap_has_one_place(store: Warehouse) -> None:
+    customer(store, 1)
+    twice = store.stage("candidates", pa.table({"enrolment_id": ["a", "b"], "customer_id": [1, 1]}))
+    rows = decide(store, twice, Ask("mine", "send", "email", "offers", house=DAILY), NOW)
+    found = {row["enrolment_id"]: row for row in store.rows(rows)}
+    assert (found["a"]["outcome"], found["b"]["outcome"]) == ("send", "defer")
+    assert (found["b"]["reason"], found["b"]["winner"]) == ("outranked", "mine")
+
+
+def one_send(name: str, priority: int, channel: str = "email", wait: str = "") -> Any:
+    """A journey of one message, after a wait."""
+    steps: list[dict[str, Any]] = [{"id": "pause", "wait": wait}] if wait else []
+    steps.append({"id": "tell", "send": {"channel": channel, "template": name}})
+    return journey(name=name, priority=priority, steps=steps, policy={})
+
+
+@pytest.mark.parametrize("channel", ["email", "push"])
+def test_the_better_message_of_a_persons_day_is_awaited_and_if_it_is_not_sent_the_other_goes(
+    store: Warehouse, channel: str
+) -> None:
+    customer(store, 1, consents=("email",))
+    live = [one_send("lesser", 0), one_send("better", 5, channel, "2 hours")]
+    later = NOW + timedelta(hours=2)
+    tick(store, live, NOW, DAILY.policy)
+    (told,) = why(store, 1, "lesser")
+    assert (told["outcome"], told["reason"], told["seen"]["winner"]) == ("defer", "outranked", "better")
+    assert told["seen"]["until"] == f"{naive(later):%Y-%m-%d %H:%M:%S}" and sent(store) == []
+    tick(store, live, later, DAILY.policy)
+    if channel == "push":  # where there is no consent
+        assert sent(store) == [(1, "email")] and why(store, 1, "lesser")[0]["outcome"] == "send"
+        return
+    told = why(store, 1, "lesser")[0]
+    assert (told["outcome"], told["reason"], told["seen"]["winner"]) == ("defer", "outranked", "better")
+    assert told["seen"]["until"] == f"{naive(later + DAY):%Y-%m-%d %H:%M:%S}"
+    tick(store, live, later + DAY, DAILY.policy)
+    assert len(sent(store)) == 2 and why(store, 1, "lesser")[0]["outcome"] == "send"
+
+
+def test_a_better_message_of_tomorrow_is_not_awaited(store: Warehouse) -> None:
+    customer(store, 1)
+    tick(store, [one_send("lesser", 0), one_send("better", 5, wait="20 hours")], NOW, DAILY.policy)
+    assert sent(store) == [(1, "email")]

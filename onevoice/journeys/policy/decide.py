@@ -1,6 +1,7 @@
 """The decision: every candidate once, with the outcome, the reason, and what each rule saw."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import ibis
@@ -12,8 +13,8 @@ from onevoice.customers.suppression import DEAD_REASONS
 from onevoice.journeys.facts import DECISIONS
 from onevoice.journeys.hashing import in_control
 from onevoice.journeys.policy import arbiter, places
-from onevoice.journeys.policy.ask import Ask
-from onevoice.journeys.policy.recent import RECENT, contacts, recent
+from onevoice.journeys.policy.ask import Ask, House
+from onevoice.journeys.policy.recent import contacts, frees, recent
 from onevoice.kernel.clock import naive
 from onevoice.warehouse import Warehouse
 from onevoice.warehouse.moving import Moving, moving
@@ -33,16 +34,8 @@ RULES = (
 """In the order in which they are asked."""
 
 _CONSENT = ibis.table({"customer_id": "int64", "permitted": "int64", "consent": "string"}, name="policy_consent")
-_RECENT = ibis.table(
-    {
-        "customer_id": "int64",
-        "channel": "string",
-        "topic": "string",
-        "journey": "string",
-        "planned_at": "timestamp(6)",
-    },
-    name=RECENT,
-)
+_FULL = ibis.table({"customer_id": "int64", "last_journey": "string", "cap_until": "timestamp(6)"}, name="policy_full")
+_PUT_OFF = ibis.table({"enrolment_id": "string", "put_off_at": "timestamp(6)"}, name="policy_put_off")
 
 REMEMBERED = 1_000
 """Compiled queries that are remembered."""
@@ -66,14 +59,41 @@ def decide(
     places.stage(warehouse, rows, ask.windows, now)
     is_counted = bool(ask.caps or any(ask.gaps))
     if is_counted:
-        _stage(warehouse, RECENT, (ask.caps, ask.gaps), now, lambda at: recent(warehouse, rows, ask.caps, ask.gaps, at))
+        _count(warehouse, rows, ask, now)
     if not ask.transactional:
         permissions = consent.permission(warehouse, ask.channel, ask.topic, now, among=rows.select("customer_id"))
         warehouse.stage("policy_consent", permissions.select("customer_id", "permitted", consent="state"))
+    schema = tuple(rows.schema().items())
+    here = (ask.journey, ask.step, ask.channel, ask.patience, schema)
+    _stage(warehouse, "policy_put_off", here, now, lambda at: _put_off(warehouse, rows, ask, at))
     rivals = arbiter.stage(warehouse, rows, ask)
+    better = tuple(sorted({one.journey for one in ask.rivals if one.priority > ask.priority}))
     is_contested = rivals is not None or (is_counted and arbiter.siblings(warehouse, rows))
-    key = (ask, tuple(rows.schema().items()), rivals is not None, is_contested)
-    return _stage(warehouse, name, key, now, lambda at: _decided(warehouse, rows, ask, rivals, is_contested, at))
+    # Where nobody competes, messages of the same kind are decided by the same query, whatever journey they are of.
+    common = replace(ask, step="", house=House(ask.house.policy))
+    if not is_contested:
+        common = replace(common, journey="", priority=0)
+    key = (common, better, schema, rivals is not None, is_contested)
+    return _stage(
+        warehouse, name, key, now, lambda at: _decided(warehouse, rows, common, rivals, better, is_contested, at)
+    )
+
+
+def _count(warehouse: Warehouse, rows: ir.Table, ask: Ask, now: datetime) -> None:
+    """Stages what the candidates were sent lately and, of those with a full cap, when it is free again."""
+    key = (ask.caps, ask.gaps, ask.channel)
+
+    def sent(at: datetime) -> ir.Table:
+        return recent(warehouse, rows, ask.caps, ask.gaps, at)
+
+    counts = _stage(
+        warehouse, "policy_contacts", key, now, lambda at: contacts(sent(at), ask.channel, ask.caps, ask.gaps, at)
+    )
+    if ask.caps:
+        full = counts.filter(counts.is_full)
+        _stage(
+            warehouse, "policy_full", key, now, lambda at: frees(sent(at).semi_join(full, "customer_id"), ask.caps, at)
+        )
 
 
 def _stage(
@@ -92,11 +112,17 @@ def _stage(
 
 
 def _decided(
-    warehouse: Warehouse, given: ir.Table, ask: Ask, rivals: ir.Table | None, is_contested: bool, now: datetime
+    warehouse: Warehouse,
+    given: ir.Table,
+    ask: Ask,
+    rivals: ir.Table | None,
+    better: tuple[str, ...],
+    is_contested: bool,
+    now: datetime,
 ) -> ir.Table:
     at = ibis.timestamp(naive(now)).cast("timestamp(6)")
     rows = given
-    for facts, on in _facts(warehouse, given, ask, now):
+    for facts, on in _facts(warehouse, ask):
         rows = rows.left_join(facts, on).drop(f"{on}_right")
     rows = _completed(rows, ask, at)
     objections = _objections(rows, ask, at)
@@ -116,7 +142,7 @@ def _decided(
         )
     else:
         rows = rows.mutate(winner=ibis.null("string"), outranked_until=ibis.null("timestamp(6)"))
-    rows = _taken(rows, ask)
+    rows = _taken(rows, better) if ask.caps and better else rows
     until = ibis.cases(
         (rows.reason == "over_cap", rows.cap_until),
         (rows.reason == "too_soon", rows.gap_until),
@@ -144,14 +170,18 @@ def seen_columns(ask: Ask) -> tuple[str, ...]:
     return ("objections", "suppressed_as", "consent", *sent, *ends, "put_off_at", "time_zone", "last_journey", "winner")
 
 
-def _facts(warehouse: Warehouse, rows: ir.Table, ask: Ask, now: datetime) -> list[tuple[ir.Table, str]]:
+def _facts(warehouse: Warehouse, ask: Ask) -> list[tuple[ir.Table, str]]:
     """What the rules ask about, each by customer or enrolment."""
     found = [(_reach(warehouse, ask.channel), "customer_id"), (_lives(warehouse, ask), "customer_id")]
     if not ask.transactional:
         found.append((_CONSENT, "customer_id"))
     if ask.caps or any(ask.gaps):
-        found.append((contacts(_RECENT, ask.channel, ask.caps, ask.gaps, now), "customer_id"))
-    found.append((_put_off(warehouse, rows, ask, now), "enrolment_id"))
+        sums = {f"sent_{number}": "int64" for number in range(len(ask.caps))}
+        ends = {"last_at": "timestamp(6)", "gap_until": "timestamp(6)"}
+        found.append((ibis.table({"customer_id": "int64", **sums, **ends}, name="policy_contacts"), "customer_id"))
+    if ask.caps:
+        found.append((_FULL, "customer_id"))
+    found.append((_PUT_OFF, "enrolment_id"))
     return found
 
 
@@ -244,11 +274,8 @@ def _objections(rows: ir.Table, ask: Ask, at: ir.TimestampScalar) -> dict[str, i
     return found
 
 
-def _taken(rows: ir.Table, ask: Ask) -> ir.Table:
+def _taken(rows: ir.Table, better: tuple[str, ...]) -> ir.Table:
     """Where a cap is full because a better journey's message came on the same day, that one has outranked this."""
-    better = sorted({one.journey for one in ask.rivals if one.priority > ask.priority})
-    if not better:
-        return rows
     taken = (
         (rows.reason == "over_cap")
         & ibis.coalesce(rows.last_journey.isin(better), False)

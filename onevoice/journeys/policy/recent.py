@@ -14,8 +14,6 @@ from onevoice.warehouse import Warehouse
 NOT_SENT = ("skipped", "failed")
 """Statuses of messages that reached nobody, and count for nothing."""
 
-RECENT = "policy_recent"
-
 
 def recent(
     warehouse: Warehouse, candidates: ir.Table, caps: Sequence[Cap], gaps: Sequence[timedelta], now: datetime
@@ -34,29 +32,29 @@ def recent(
 def contacts(
     recent: ir.Table, channel: str, caps: Sequence[Cap], gaps: tuple[timedelta, timedelta], now: datetime
 ) -> ir.Table:
-    """Per customer: sent_0, sent_1, ... (how many each cap counts), cap_until (when all that are full are free again),
-    gap_until (when the gaps are over; null where no message is near), last_journey, last_at."""
+    """Per customer: sent_0, sent_1, ... (how many each cap counts), last_at, gap_until (when the gaps are over; null
+    where there are none), is_full (whether a cap is)."""
     counts = recent.group_by("customer_id").aggregate(
         **{f"sent_{n}": _counted(recent, cap, now).cast("int64").sum() for n, cap in enumerate(caps)},
         last_at=recent.planned_at.max(),
         last_here=recent.planned_at.max(where=recent.channel == channel),
-        last_journey=recent.journey.argmax(recent.planned_at),
     )
     ends = [
         at + ibis.interval(seconds=int(gap.total_seconds()))
         for at, gap in zip((counts.last_at, counts.last_here), gaps, strict=True)
         if gap
     ]
-    counts = counts.mutate(gap_until=_latest(ends)).drop("last_here")
-    if not caps:
-        return counts.mutate(cap_until=ibis.null("timestamp(6)"))
-    full = counts.filter(ibis.or_(*(counts[f"sent_{n}"] >= cap.messages for n, cap in enumerate(caps))))
-    frees = _frees(recent.semi_join(full, "customer_id"), caps, now)
-    return counts.left_join(frees, "customer_id").drop("customer_id_right")
+    full = [counts[f"sent_{n}"] >= cap.messages for n, cap in enumerate(caps)]
+    return counts.mutate(gap_until=_latest(ends), is_full=ibis.or_(*full) if full else ibis.literal(False)).drop(
+        "last_here"
+    )
 
 
-def _frees(rows: ir.Table, caps: Sequence[Cap], now: datetime) -> ir.Table:
-    """customer_id, cap_until: a cap of n is free again when the n-th newest message it counts leaves its window."""
+def frees(rows: ir.Table, caps: Sequence[Cap], now: datetime) -> ir.Table:
+    """Of the recent messages of those with a full cap: cap_until, last_journey per customer.
+
+    A cap of n is free again when the n-th newest message that it counts leaves its window.
+    """
     placed = rows.mutate(
         **{
             f"place_{n}": ibis.row_number().over(
@@ -71,10 +69,11 @@ def _frees(rows: ir.Table, caps: Sequence[Cap], now: datetime) -> ir.Table:
                 where=_counted(placed, cap, now) & (placed[f"place_{n}"] == cap.messages - 1)
             )
             for n, cap in enumerate(caps)
-        }
+        },
+        last_journey=placed.journey.argmax(placed.planned_at),
     )
     ends = [nth[f"nth_{n}"] + ibis.interval(seconds=int(cap.span.total_seconds())) for n, cap in enumerate(caps)]
-    return nth.select("customer_id", cap_until=_latest(ends))
+    return nth.select("customer_id", "last_journey", cap_until=_latest(ends))
 
 
 def _counted(rows: ir.Table, cap: Cap, now: datetime) -> ir.BooleanValue:
