@@ -1,13 +1,15 @@
 """Journeys over HTTP: the list, and one with its figures per step, its decisions and its lift."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel
 
 from onevoice.api.access import Ask, Database, Now
 from onevoice.api.instants import Instant
-from onevoice.journeys import service
+from onevoice.api.templates import FindingRow, finding_row
+from onevoice.delivery.launching import circumstances
+from onevoice.journeys import launching, service
 
 router = APIRouter(prefix="/v1/journeys", tags=["journeys"])
 
@@ -50,16 +52,38 @@ class Changed(BaseModel):
     status: str
 
 
+class Launched(Changed):
+    """The same, with what the checks doubt."""
+
+    findings: list[FindingRow]
+
+
 def _change(database: Database, now: Now, name: str, change: str) -> Changed:
     with database.begin() as connection:
         service.CHANGES[change](connection, name, now)
         return Changed(name=name, status=service.get(connection, name).status)
 
 
-@router.post("/{name}/launch", summary="Launch a journey")
-def launch(database: Database, now: Now, name: str) -> Changed:
-    """It takes in who comes from now on."""
-    return _change(database, now, name, "launch")
+@router.post("/{name}/launch", summary="Check what a journey sends, and launch it")
+def launch(
+    request: Request,
+    ask: Ask,
+    database: Database,
+    now: Now,
+    name: str,
+    anyway: Annotated[bool, Query(description="Launch it whatever the checks say")] = False,
+) -> Launched:
+    """It takes in who comes from now on. An error in a template holds it back (409, which names it)."""
+    with database.connect() as connection:
+        document = service.get(connection, name).document
+        told = circumstances(
+            request.app.state.settings.channels, ask.ask("audience", segment=document.entry.segment or "")
+        )
+        doubts = launching.findings(connection, document, told)
+    if not anyway:
+        launching.hold_back(name, doubts)
+    changed = _change(database, now, name, "launch")
+    return Launched(**changed.model_dump(), findings=[finding_row(one, "en") for one in doubts])
 
 
 @router.post("/{name}/pause", summary="Pause a journey")

@@ -107,9 +107,36 @@ def _change(change: str, name: str, as_json: bool, data_dir: DataDir) -> None:
     show([row], ("name", "status"), "Journey", as_json)
 
 
-@app.command("launch", help="Let a journey take people in from now on.")
-def launch(name: Name, as_json: AsJson = False, data_dir: DataDir = None) -> None:
-    """A draft, or one that was stopped."""
+@app.command("launch", help="Check what a journey sends, then let it take people in from now on.")
+def launch(
+    name: Name,
+    anyway: Annotated[bool, typer.Option("--anyway", help="Launch it whatever the checks say")] = False,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """A draft, or one that was stopped. Where the engine runs, templates are tried on real customers."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    from onevoice import database
+    from onevoice.delivery.launching import circumstances
+    from onevoice.engine.client import EngineClient
+    from onevoice.journeys import launching, service
+    from onevoice.kernel.errors import Unavailable
+
+    found = settings(data_dir)
+    with database.opened(found) as pool, pool.connect() as connection:
+        document = service.get(connection, name).document
+        try:
+            audience = EngineClient(found).ask("audience", segment=document.entry.segment or "")
+        except Unavailable:
+            audience = None
+        doubts = launching.findings(connection, document, circumstances(found.channels, audience))
+    screen = Console(stderr=True)
+    for doubt in doubts:
+        screen.print(f"{doubt.severity}: {escape(doubt.template)}: {escape(doubt.said())}")
+    if not anyway:
+        launching.hold_back(name, doubts)
     _change("launch", name, as_json, data_dir)
 
 

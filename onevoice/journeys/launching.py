@@ -1,0 +1,37 @@
+"""Before a journey is launched: the templates it sends are checked, and an error in one of them holds it back."""
+
+from collections.abc import Iterator, Sequence
+
+from sqlalchemy import Connection
+
+from onevoice.content.checks import Circumstances, Finding, check_saved
+from onevoice.journeys.document import Document, all_steps
+from onevoice.journeys.steps.call import CHANNEL, Call
+from onevoice.journeys.steps.cascade import Cascade
+from onevoice.journeys.steps.send import Send
+from onevoice.kernel.errors import Conflict
+
+
+def findings(connection: Connection, document: Document, told: Circumstances) -> list[Finding]:
+    """The doubts about what a journey would send, errors first."""
+    found = check_saved(connection, sorted(set(used(document))), told)
+    return sorted(found, key=lambda one: one.severity != "error")
+
+
+def used(document: Document) -> Iterator[tuple[str, str]]:
+    """The templates a journey sends, each with a channel it is sent on."""
+    for _, step in all_steps(document.steps):
+        if isinstance(step.asked, Send):
+            yield step.asked.template, step.asked.channel
+        elif isinstance(step.asked, Cascade):
+            yield from ((send.template, send.channel) for send in step.asked.channels)
+        elif isinstance(step.asked, Call):
+            yield step.asked.template, CHANNEL
+
+
+def hold_back(name: str, found: Sequence[Finding]) -> None:
+    """Raises Conflict where there are errors, naming them."""
+    errors = [f"{one.template}: {one.said()}" for one in found if one.severity == "error"]
+    if errors:
+        listed = "; ".join(errors[:5]) + (f"; and {len(errors) - 5} more" if len(errors) > 5 else "")
+        raise Conflict(f"Journey {name} cannot be launched as it is. {listed}. Mend it, or launch it `anyway`")

@@ -1,0 +1,52 @@
+"""A journey whose templates are wrong is held back, and says which; whoever knows better launches it anyway."""
+
+from typing import Any
+
+import pytest
+
+from onevoice.content import templates
+from onevoice.journeys import service as journeys
+from tests.api.test_api import Shop, shop
+from tests.api.test_results import typed
+from tests.conftest import NOW
+from tests.journeys.builders import journey
+
+__all__ = ["shop", "typed"]
+
+GOOD = {
+    "kind": "template",
+    "name": "hello",
+    "channel": "sms",
+    "locales": {"en": {"text": "Hello {{ customer.first_name | default: 'there' }}, reply STOP to opt out"}},
+}
+
+
+@pytest.fixture
+def drafts(shop: Shop) -> Shop:
+    """A journey whose template is there, and one whose template is not."""
+    with shop.engine.database.begin() as connection:
+        templates.save(connection, GOOD, NOW, shop.engine.settings.data_dir)
+        for name, template in (("good", "hello"), ("bad", "missing")):
+            steps = [{"id": "say", "send": {"channel": "sms", "template": template}}]
+            journeys.save(connection, journey(name=name, steps=steps, status="draft").definition, NOW)
+    return shop
+
+
+def launch(shop: Shop, name: str, query: str = "") -> Any:
+    return shop.http.post(f"/v1/journeys/{name}/launch{query}", headers={"authorization": f"Bearer {shop.key}"})
+
+
+def test_a_journey_without_its_template_is_held_back_over_http(drafts: Shop) -> None:
+    answer = launch(drafts, "bad")
+    assert answer.status_code == 409 and "missing" in answer.json()["message"]
+    assert drafts.get("/v1/journeys/bad")["status"] == "draft"
+    anyway = launch(drafts, "bad", "?anyway=true").json()
+    assert anyway["status"] == "live" and [one["rule"] for one in anyway["findings"]] == ["no_template"]
+    assert launch(drafts, "good").json()["status"] == "live"
+
+
+def test_a_journey_without_its_template_is_held_back_in_the_terminal(drafts: Shop, typed: Any) -> None:
+    status, out = typed("journey", "launch", "bad")
+    assert status != 0 and "missing" in out
+    assert typed("journey", "launch", "bad", "--anyway", "--json")[0] == 0
+    assert typed("journey", "launch", "good", "--json")[0] == 0
