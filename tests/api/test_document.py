@@ -22,9 +22,10 @@ from schemathesis.schemas import APIOperation
 from schemathesis.specs.openapi import checks
 
 from onevoice.content import templates as content
+from onevoice.customers.identifiers import Identifier
 from onevoice.engine import answers
 from onevoice.events import sources
-from onevoice.journeys import backtests
+from onevoice.journeys import backtests, requests
 from onevoice.journeys import service as journeys
 from onevoice.kernel.settings import Settings
 from onevoice.segments import service as segments
@@ -60,6 +61,9 @@ def running(settings: Settings) -> Iterator[Shop]:
         with made.engine.database.begin() as connection:
             segments.save(connection, SEGMENT, NOW)
             journeys.save(connection, journey().definition, NOW)
+            journeys.save(connection, journey(name="till", entry={"api": True}).definition, NOW)
+            scanned = {"code": {"to": "https://shop.example/"}}
+            journeys.save(connection, journey(name=SEGMENT["name"], entry=scanned).definition, NOW)
             sources.ensure(connection, "till", "till")
             content.save_part(connection, {"kind": "brand", "name": "till", "title": "Corner"}, NOW)
             for name in NAMES:
@@ -132,6 +136,7 @@ def known_values(shop: Shop) -> dict[str, list[str]]:
     return {
         "backtest_id": [str(tried)],
         "version": ["1"],
+        "token": [requests.code(shop.engine.secret, SEGMENT["name"], Identifier("user_id", "anna"))],
         "write_key": [shop.write_key],
         "name": list(NAMES),
         "customer_id": [str(row["customer_id"]) for row in shop.rows("identifiers")] or ["1"],
