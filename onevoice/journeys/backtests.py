@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 from sqlalchemy import Connection, Row, select, update
 
+from onevoice.customers.contact import store as contact
 from onevoice.journeys.backtest.checks import Verdict
 from onevoice.journeys.backtest.replay import Plan, fineness
 from onevoice.journeys.backtest.scratch import Known, Window
@@ -100,7 +101,9 @@ def plan_of(connection: Connection, row: Row[Any]) -> Plan:
     asked = msgspec.convert(row.asked, Asked)
     journey = SavedJourney(row.journey, asked.version, "live", row.asked_at, row.definition)
     window = Window(asked.start, asked.end, asked.known)
-    return Plan(journey, _segments(connection, asked), window, timedelta(seconds=asked.every_seconds), asked.reacting)
+    every = timedelta(seconds=asked.every_seconds)
+    policy = contact.current(connection).policy
+    return Plan(journey, _segments(connection, asked), window, every, asked.reacting, policy)
 
 
 def _segments(connection: Connection, asked: Asked) -> list[SavedSegment]:

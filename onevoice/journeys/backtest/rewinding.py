@@ -52,19 +52,19 @@ def _orders(scratch: Scratch) -> Advance:
     amended = "SELECT order_id FROM amended_orders"
     refunds = f"SELECT event_id FROM {scratch.live('refunds')} WHERE order_id IN ({amended})"
     scratch.execute(
-        f"CREATE TABLE amending_events AS SELECT * FROM {scratch.live('order_events')} "
+        f"CREATE TABLE past_order_events AS SELECT * FROM {scratch.live('order_events')} "
         f"WHERE order_id IN ({amended}) OR event_id IN ({refunds})"
     )
     scratch.execute(
-        f"CREATE TABLE amending_lines AS SELECT * FROM {scratch.live('order_event_lines')} "
-        "WHERE event_id IN (SELECT event_id FROM amending_events)"
+        f"CREATE TABLE past_order_lines AS SELECT * FROM {scratch.live('order_event_lines')} "
+        "WHERE event_id IN (SELECT event_id FROM past_order_events)"
     )
 
     def advance(before: datetime | None, now: datetime) -> None:
-        told = f"SELECT * FROM amending_events WHERE {_between('occurred_at', before, now)}"
+        told = f"SELECT * FROM past_order_events WHERE {_between('occurred_at', before, now)}"
         events = scratch.backend.con.sql(told).to_arrow_table().select(list(ORDER_EVENTS.columns))
         if events.num_rows:
-            lines = f"SELECT * FROM amending_lines WHERE event_id IN (SELECT event_id FROM ({told}))"
+            lines = f"SELECT * FROM past_order_lines WHERE event_id IN (SELECT event_id FROM ({told}))"
             of_lines = scratch.backend.con.sql(lines).to_arrow_table().select(list(ORDER_EVENT_LINES.columns))
             orders.take(scratch, events, of_lines)
 
@@ -74,21 +74,22 @@ def _orders(scratch: Scratch) -> Advance:
 def _carts(scratch: Scratch) -> Advance:
     """Carts that something was done to after the window began."""
     live, start = scratch.live("cart_events"), _literal(scratch.window.start)
+    # A name of its own: the load's code puts a scratch table `cart_people` aside, which would hide it.
     # Whoever does something then, with whoever shares a cart with them: theirs is made anew from the beginning.
     scratch.execute(
-        f"CREATE TABLE cart_people AS SELECT DISTINCT source_id, identifier_id FROM {live} "
+        f"CREATE TABLE past_cart_people AS SELECT DISTINCT source_id, identifier_id FROM {live} "
         f"WHERE occurred_at > {start} AND occurred_at <= {_literal(scratch.window.end)}"
     )
     scratch.execute(
-        f"INSERT INTO cart_people SELECT DISTINCT source_id, identifier_id FROM {live} "
+        f"INSERT INTO past_cart_people SELECT DISTINCT source_id, identifier_id FROM {live} "
         "SEMI JOIN (SELECT DISTINCT source_id, cart_id FROM "
-        f"{live} SEMI JOIN cart_people USING (source_id, identifier_id) WHERE cart_id <> '') "
-        "USING (source_id, cart_id) ANTI JOIN cart_people USING (source_id, identifier_id)"
+        f"{live} SEMI JOIN past_cart_people USING (source_id, identifier_id) WHERE cart_id <> '') "
+        "USING (source_id, cart_id) ANTI JOIN past_cart_people USING (source_id, identifier_id)"
     )
 
     def advance(before: datetime | None, now: datetime) -> None:
         told = (
-            f"SELECT * FROM {live} SEMI JOIN cart_people USING (source_id, identifier_id) "
+            f"SELECT * FROM {live} SEMI JOIN past_cart_people USING (source_id, identifier_id) "
             f"WHERE {_between('occurred_at', before, now)}"
         )
         events = scratch.backend.con.sql(told).to_arrow_table().select(list(CART_EVENTS.columns))

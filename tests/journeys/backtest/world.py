@@ -83,7 +83,7 @@ def drawn(seed: int, people: int = 25, begin: datetime = NOW - 40 * DAY, end: da
             traits = {
                 "email": f"{user}.{turn}@example.com",
                 **({"phone": f"+3933312{number:05}"} if chance.random() < 0.6 else {}),
-                "tier": chance.choice(["gold", "silver"]),
+                "tier": chance.choice(["gold", *["silver"] * 5]),
                 "time_zone": chance.choice(["Europe/Rome", "Asia/Jakarta", "UTC"]),
             }
             found.append(_call(moment(), f"{user}-i{turn}", type="identify", userId=user, traits=traits))
