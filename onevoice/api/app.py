@@ -53,6 +53,7 @@ from onevoice.events import routes as event_routes
 from onevoice.events.committer import Committer
 from onevoice.events.plans import Plans
 from onevoice.events.sources import Sources
+from onevoice.kernel import garbage
 from onevoice.kernel.errors import InvalidInput, OneVoiceError, Unavailable
 from onevoice.kernel.log import logger
 from onevoice.kernel.settings import Settings
@@ -99,6 +100,7 @@ def application(settings: Settings) -> FastAPI:
         await committer.start()
         keys.first(pool, settings)
         carrying.start()
+        garbage.look_seldom()
         yield
         await carrying.stop()
         await committer.stop()

@@ -30,9 +30,8 @@ class OutboundMessage:
     content: Mapping[str, str]
     unsubscribe_url: str = ""
     token: str = ""  # signed; in a return path it tells which message a bounce is about (letters and digits, any case)
-    group: str = (
-        ""  # what it is one of, for the provider's own figures, as `journey:step`; no more than letters and -_:
-    )
+    group: str = ""  # what it is one of, for the provider's own figures, as `journey:step`: letters, digits and -_:
+    sender_name: str = ""  # what the recipient sees as sender, where the brand says it
 
 
 class Status(StrEnum):

@@ -81,7 +81,7 @@ class SmtpAdapter:
         self._server = Server(host, int(port), security, username, password, name, float(timeout_seconds))
         self._sender, self._bounce_domain = sender, bounce_domain
         self._domain = sender.rpartition("@")[2]
-        self._from = [("From", _mailbox(sender, sender_name)), *([("Reply-To", reply_to)] if reply_to else [])]
+        self._sender_name, self._reply_to = sender_name, [("Reply-To", reply_to)] if reply_to else []
         self._signer = Signer(dkim_domain or self._domain, dkim) if dkim else None
         self._feedback_sender = re.sub(r"[^A-Za-z0-9]+", "-", self._domain)[:15].strip("-")
         self._size = int(connections)
@@ -133,7 +133,8 @@ class SmtpAdapter:
 
     def _headers(self, message: OutboundMessage, address: str) -> list[tuple[str, str]]:
         headers = [
-            *self._from,
+            ("From", _mailbox(self._sender, message.sender_name or self._sender_name)),
+            *self._reply_to,
             ("To", address),
             ("Subject", header_text(message.content["subject"])),
             ("Date", date()),
@@ -166,6 +167,7 @@ def _feedback_id(group: str, sender: str) -> str:
     return ":".join([*names, *[""] * (3 - len(names)), sender])
 
 
+@lru_cache(maxsize=1_000)
 def _mailbox(address: str, name: str) -> str:
     """An address with the name to show (RFC 5322 §3.4)."""
     if not name:

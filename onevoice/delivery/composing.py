@@ -49,6 +49,7 @@ class Composer:
             links.unsubscribe_url,
             self.links.tokens.answer(message.number),
             f"{message.journey}:{message.step}" if message.journey else message.step,
+            template.brand.get("senders", {}).get(message.channel, ""),
         )
 
     def _template(self, message: Leased) -> Template:

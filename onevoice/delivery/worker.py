@@ -7,7 +7,6 @@ for dead.
 
 import asyncio
 import contextlib
-import gc
 import os
 import signal
 import socket
@@ -41,6 +40,7 @@ from onevoice.delivery.links import LinkMaker
 from onevoice.delivery.queue import Leased, Settlement
 from onevoice.delivery.settlement import held, in_doubt, news, put_back, settlement, skipped
 from onevoice.delivery.throttles import Throttles
+from onevoice.kernel import garbage
 from onevoice.kernel.errors import InvalidInput, NotFound
 from onevoice.kernel.log import logger
 from onevoice.kernel.settings import Settings
@@ -60,9 +60,6 @@ STALE_SECONDS = 1.5
 TALLY_SECONDS = 1.0
 """How often the providers' good answers are written down; bad ones are at once."""
 
-GARBAGE = 50_000
-"""Objects after which the process looks for cycles among them."""
-
 ASK_SECONDS = 5.0
 """How often it is looked whether a provider should be asked about messages in doubt."""
 
@@ -81,9 +78,7 @@ T = TypeVar("T")
 
 def run(settings: Settings) -> None:
     """Works until SIGTERM or SIGINT; what is in flight is finished and settled first."""
-    # A message makes many small objects and no cycles; looking for cycles all the time was 7 % of what it costs.
-    gc.freeze()
-    gc.set_threshold(GARBAGE)
+    garbage.look_seldom()  # to look for it all the time was 7 % of what a message costs
     uvloop.run(_until_signalled(settings))
 
 

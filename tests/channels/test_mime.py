@@ -72,3 +72,6 @@ def test_the_headers_say_who_to_whom_and_how_to_leave() -> None:
     assert message["list-unsubscribe-post"] == "List-Unsubscribe=One-Click"
     assert message["date"].datetime.tzinfo is not None
     assert message.get_content_type() == "multipart/alternative"
+    branded = OutboundMessage("m-2", "email", "a@b.example", content, sender_name='Bottega "Uno"\r\nX-Evil: 1')
+    shown = read(adapter.encoded(branded))
+    assert str(shown["from"]) == '"Bottega  Uno   X-Evil: 1" <hello@shop.example>' and shown["x-evil"] is None
