@@ -47,7 +47,7 @@ app = typer.Typer(
         "Settings come from onevoice.toml in this folder (or the file ONEVOICE_CONFIG names) and from ONEVOICE_* "
         "variables, which win: ONEVOICE_DATA_DIR, ONEVOICE_PORT, ONEVOICE_DATABASE_URL, ONEVOICE_PUBLIC_URL, ... "
         "A channel is a table of the file:\n\n"
-        "    [channels.email]\n\n    adapter = 'smtp'\n\n    host = 'localhost'"
+        "    \\[channels.email]\n\n    adapter = 'smtp'\n\n    host = 'localhost'"
     ),
 )
 
@@ -114,7 +114,9 @@ def migrate_command(data_dir: DataDir = None) -> None:
     typer.echo("The database is at the newest revision.")
 
 
-@app.command("import", help="Import customers, orders, products or events from CSV, JSON lines or Parquet.")
+@app.command(
+    "import", help="Import customers, orders, products, events, refunds, consents or a suppression list from a file."
+)
 def import_command(
     kind: Annotated[ImportKind, typer.Argument(help="What the file holds")],
     place: Annotated[str, typer.Argument(help="A file, a folder, s3://, gs://, az:// or https://; .gz and .zst too")],
