@@ -29,6 +29,7 @@ MESSAGES = Facts(
         "error_code": "string",
         "cost": MONEY,
         "content_key": "string",  # names what is said, where a journey's step names it
+        "coupon": "string",  # the code it gives
         "replied_at": "timestamp(6)",  # a person's first answer
         "counted": "boolean",  # whether caps and gaps count it; null: yes
     },

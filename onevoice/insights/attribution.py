@@ -1,9 +1,11 @@
 """Which message an order is put down to, and by which rule. Named wherever a result is shown.
 
-Within `WINDOW` before the order, of the messages to its customer, counts in this order:
+Of the messages to its customer counts in this order:
 
-1. `click`: the one that the customer, in person, clicked last
-2. `window`: else the one that was opened last, in person; on a channel that has no opens (SMS) delivery is a touch too
+1. `click`: the one that the customer, in person, clicked last, within `WINDOW` before the order
+2. `coupon`: else the last one that gave the code the order was made with, within `COUPON_WINDOW`
+3. `window`: else the one that was opened last, in person, within `WINDOW`; on a channel that has no opens (SMS)
+   delivery is a touch too
 
 Both be it for the first time or again. An order belongs to one message at most; one that was cancelled or wholly
 returned belongs to none, and what was refunded of the others is off their revenue. It says what came after what, not
@@ -24,7 +26,10 @@ from onevoice.warehouse import Warehouse
 WINDOW = timedelta(days=7)
 """How long after the touch an order counts."""
 
-RULES = ("click", "window")
+COUPON_WINDOW = timedelta(days=90)
+"""How long after the message an order with its coupon counts."""
+
+RULES = ("click", "coupon", "window")
 """By what an order is put down to a message, the stronger first."""
 
 WITHOUT_OPENS = ("sms",)
@@ -37,17 +42,18 @@ def last_touch(warehouse: Warehouse, window: timedelta = WINDOW) -> ir.Table:
     `rule` is one of RULES.
     """
     touches, orders = _touches(warehouse), counted(warehouse.table(ORDERS))
-    pairs = orders.select("source_id", "order_id", "revenue", "ordered_at", "customer_id").join(
-        touches, orders.customer_id == touches.toucher
+    bought = orders.select("source_id", "order_id", "revenue", "ordered_at", "customer_id", "coupon")
+    pairs = bought.join(touches, bought.customer_id == touches.toucher)
+    near = _since(pairs, window).drop("coupon")
+    given = _coupons(warehouse)
+    used = bought.join(given, (bought.customer_id == given.toucher) & (bought.coupon.lower() == given.code)).drop(
+        "code"
     )
-    near = pairs.filter(
-        pairs.ordered_at >= pairs.touched_at,
-        pairs.ordered_at <= pairs.touched_at + ibis.interval(seconds=int(window.total_seconds())),
-    )
+    near = near.union(_since(used, COUPON_WINDOW).drop("coupon").select(*near.columns))
     ranked = near.mutate(
         rank=ibis.row_number().over(
             group_by=["source_id", "order_id"],
-            order_by=[near.rule, ibis.desc("touched_at"), near.message_id],  # by name: click before window
+            order_by=[near.rule, ibis.desc("touched_at"), near.message_id],  # by name: click, coupon, window
         )
     )
     return ranked.filter(ranked["rank"] == 0).select(
@@ -59,6 +65,28 @@ def last_touch(warehouse: Warehouse, window: timedelta = WINDOW) -> ir.Table:
         "journey",
         "rule",
         channel=ranked.message_channel,
+    )
+
+
+def _since(pairs: ir.Table, window: timedelta) -> ir.Table:
+    return pairs.filter(
+        pairs.ordered_at >= pairs.touched_at,
+        pairs.ordered_at <= pairs.touched_at + ibis.interval(seconds=int(window.total_seconds())),
+    )
+
+
+def _coupons(warehouse: Warehouse) -> ir.Table:
+    """The same columns of the messages that gave a coupon, with its `code` in small letters."""
+    messages = warehouse.table(MESSAGES)
+    gave = messages.filter(ibis.coalesce(messages.coupon, "") != "", messages.accepted_at.notnull())
+    return gave.select(
+        "message_id",
+        "journey",
+        message_channel="channel",
+        toucher="customer_id",
+        touched_at="accepted_at",
+        rule=ibis.literal("coupon"),
+        code=gave.coupon.lower(),
     )
 
 

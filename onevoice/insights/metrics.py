@@ -100,7 +100,7 @@ def channels(
     - `planned`, `sent` (a provider accepted it), `delivered`, `opened` and `clicked` (by persons, each message once),
       `unsubscribed`, `failed`, `in_doubt`
     - `opened_by_machines`, `clicked_by_machines`: messages that only machines opened or clicked
-    - `orders`, `revenue`: put down to the channel's messages; of the orders, `orders_by_click` and `orders_by_window`
+    - `orders`, `revenue`: put down to the channel's messages; of the orders, `orders_by_click`, `_coupon`, `_window`
       say by which rule (attribution.py)
     - `cost`; `cpa` = cost / orders; `conversion` = orders / delivered
     """

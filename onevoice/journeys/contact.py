@@ -118,6 +118,7 @@ def _messages(turn: Turn, decided: ir.Table, send: Send) -> ir.Table:
         "tick": moment.number(),
         "status": ibis.literal("planned"),
         "content_key": ibis.literal(send.content),
+        "coupon": ibis.literal(send.coupon),
     }
     later = {
         name: ibis.null(kind)

@@ -36,6 +36,7 @@ def personalised(warehouse: Warehouse, planned: ir.Table, asked: Collection[str]
 
     - `customer`: first_name, last_name, locale, country, favourite_category, products (names of what they buy most)
     - `favourite`: category, products; `journey`: its name; `planned_at`: an instant in UTC
+    - `coupon`: code; null where the message gives none
     - `recommended`, `viewed`, where they are among `asked`: products with product_id, name, brand, category, url,
       image_url, price; the most fitting and the last seen first
     """
@@ -62,6 +63,7 @@ def personalised(warehouse: Warehouse, planned: ir.Table, asked: Collection[str]
             category=text(rows.category), products=_array([text(one) for one in products], products)
         ),
         "journey": text(rows.journey),
+        "coupon": _coupon(warehouse, rows),
         "planned_at": text(rows.planned_at.strftime("%Y-%m-%dT%H:%M:%SZ")),
         **{name: ibis.coalesce(rows[name], "[]") for name in lists},
     }
@@ -77,6 +79,13 @@ def variables_for(
     planned = wanted.mutate(journey=ibis.literal(journey), planned_at=ibis.literal(naive(now)))
     rows = warehouse.rows(personalised(warehouse, planned, OPTIONAL).select("customer_id", "variables"))
     return {row["customer_id"]: msgspec.json.decode(row["variables"]) for row in rows}
+
+
+def _coupon(warehouse: Warehouse, rows: ir.Table) -> ir.StringValue:
+    if "coupon" not in rows.columns:  # of messages that nobody has planned
+        return ibis.literal("null")
+    code = ibis.coalesce(rows.coupon, "")
+    return ibis.ifelse(code == "", "null", warehouse.json_object(code=warehouse.json_string(code)))
 
 
 def _look_up(warehouse: Warehouse, name: str, customers: ir.Table) -> ir.Table:

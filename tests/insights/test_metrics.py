@@ -8,13 +8,17 @@ from typing import Any
 
 import pytest
 
+from onevoice.catalog.facts import ORDERS
 from onevoice.customers.facts import IDENTIFIERS, PROFILES
+from onevoice.delivery.facts import MESSAGE_EVENTS, MESSAGES
 from onevoice.insights import metrics
 from onevoice.insights.attribution import last_touch
 from onevoice.journeys.facts import DECISIONS
-from onevoice.kernel.clock import aware
+from onevoice.kernel.clock import aware, naive
 from onevoice.warehouse import Warehouse
+from tests.conftest import NOW
 from tests.journeys.builders import add
+from tests.journeys.test_habits import message as sent
 from tests.segments.shop import TODAY, Row, fill, make
 
 SHOP = make()
@@ -135,6 +139,21 @@ def test_the_overview_equals_plain_python(shop: Warehouse) -> None:
     assert found["cac"] == pytest.approx(len(MESSAGE_ROWS) * 0.01 / new)
 
 
+def test_an_order_with_a_messages_coupon_is_put_down_to_it_unless_another_was_clicked(store: Warehouse) -> None:
+    long_ago, lately = NOW - timedelta(days=30), NOW - timedelta(days=1)
+    gave = [sent(n, n, "email", long_ago, coupon="Welcome10") for n in (1, 2, 3)]
+    add(store, MESSAGES, *gave, sent(9, 2, "email", lately, clicked_at=naive(lately), delivered_at=naive(lately)))
+    clicked = {"message_id": "m9", "news": "clicked", "occurred_at": naive(lately), "received_at": naive(lately)}
+    add(store, MESSAGE_EVENTS, {**clicked, "event_id": "e", "machine": False, "detail": "{}"})
+    for who, coupon in ((1, "WELCOME10"), (2, "welcome10"), (3, "OTHER")):
+        row = {"order_id": f"o{who}", "source_id": 1, "identifier_id": who, "customer_id": who, "coupon": coupon}
+        money = {"revenue": 10, "gross_revenue": 10, "refunded": 0, "discount": 0, "currency": "EUR"}
+        about = {"channel": "web", "status": "placed", "lines": 1, "event_id": f"e{who}"}
+        add(store, ORDERS, {**row, **money, **about, "ordered_at": naive(NOW), "updated_at": naive(NOW)})
+    found = {row["order_id"]: (row["message_id"], row["rule"]) for row in store.rows(last_touch(store))}
+    assert found == {"o1": ("m1", "coupon"), "o2": ("m9", "click")}
+
+
 def test_a_rate_without_a_denominator_is_none(store: Warehouse) -> None:
     found = metrics.overview(store, *metrics.ALWAYS)
     assert found["orders"] == 0 and found["sales"] == 0
@@ -161,7 +180,7 @@ def test_channels_add_up_to_the_messages_and_the_orders_they_earned(shop: Wareho
         mine = [row for row in MESSAGE_ROWS if row["channel"] == channel]
         orders = [order for order, owned in owner.items() if by_id[owned] == channel]
         assert figures["planned"] == len(mine)
-        assert figures["orders_by_click"] + figures["orders_by_window"] == len(orders)
+        assert sum(figures[f"orders_by_{rule}"] for rule in ("click", "coupon", "window")) == len(orders)
         machines = {row["message_id"] for row in NEWS_ROWS if row["machine"]}
         people = {row["message_id"] for row in MESSAGE_ROWS if "opened_at" in row}
         assert figures["opened_by_machines"] == sum(row["message_id"] in machines - people for row in mine)

@@ -65,6 +65,7 @@ def test_a_message_is_queued_with_what_makes_it_personal(duck: Warehouse, db: En
         },
         "favourite": {"category": "Food", "products": ["Coffee", "Bread"]},
         "journey": "win-back",
+        "coupon": None,
         "planned_at": "2026-03-02T10:00:00Z",
     }
     assert second["variables"]["favourite"] == {"category": None, "products": []}

@@ -16,13 +16,15 @@ class Send(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     """`wait` is how long its reader is given before what follows, where it was sent.
 
     `content` names what is said, whichever template and channel say it: nobody who has reacted to it, in this journey
-    or another, is told it again.
+    or another, is told it again. `coupon` is the code it gives: a template has it as `coupon.code`, and an order made
+    with it is put down to the message.
     """
 
     channel: Name
     template: Name
     wait: str = "0 days"
     content: str = ""
+    coupon: str = ""
 
 
 def _check(asked: Send, place: str) -> None:
