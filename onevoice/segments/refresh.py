@@ -268,14 +268,14 @@ class Refresher:
         queries = {one.name: one.query(self.narrowed, now) for one in level}
         try:
             return self.warehouse.gather(f"found_{number}", "segment", "customer_id", queries)
-        except QUERY_ERRORS:
+        except QUERY_ERRORS:  # one by one, since all together may only have been too much for the memory
+            found = self.warehouse.gather(f"found_{number}", "segment", "customer_id", {})
             for name, query in queries.items():
                 try:
-                    self.warehouse.gather("found_alone", "segment", "customer_id", {name: query})
+                    self.warehouse.add(f"found_{number}", "segment", name, query)
                 except QUERY_ERRORS:
                     self.stale.add(name)
-            able = {name: query for name, query in queries.items() if name not in self.stale}
-            return self.warehouse.gather(f"found_{number}", "segment", "customer_id", able)
+            return found
 
     def _renew(self, found: ir.Table, level: Sequence[Plan], now: datetime) -> None:
         """Lets the segments that come after see who is now in those of this level."""

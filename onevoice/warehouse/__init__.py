@@ -285,7 +285,8 @@ class Warehouse:
     def gather(self, name: str, key: str, column: str, queries: Mapping[str, str]) -> ir.Table:
         """Runs compiled queries of one int64 `column` as one statement into a scratch table, each beside its `key`."""
         parts = [f"SELECT {self.quoted(text)} AS {key}, {column} FROM ({sql})" for text, sql in queries.items()]
-        source = " UNION ALL ".join(parts) or f"SELECT '' AS {key}, 0 AS {column} WHERE 1 = 0"
+        none = f"SELECT '' AS {key}, CAST(0 AS {self._native('int64')}) AS {column} WHERE 1 = 0"
+        source = " UNION ALL ".join(parts) or none
         return self.collect(name, source, {key: "string", column: "int64"})
 
     def collect(self, name: str, query: str, columns: Mapping[str, str | dt.DataType]) -> ir.Table:

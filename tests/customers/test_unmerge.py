@@ -28,7 +28,7 @@ SEGMENTS = (
     {"event": {"name": "Order Completed", "at_least": 2}},
     {"trait": {"name": "city", "equals": "Roma"}},
 )
-DERIVED = {"revision"}
+DERIVED = {"revision", "arrival"}  # numbers of loads
 """Says when a row was written, not what is so."""
 
 

@@ -1,12 +1,15 @@
 """What is computed for a few is what would be computed for all, after any facts, merges, partings and time passing."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+import duckdb
+import ibis.expr.types as ir
 import msgspec
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -178,6 +181,30 @@ def test_entering_and_leaving_are_events_but_not_for_those_who_are_in_at_first(d
     assert told(duck) == [("Segment Entered", naive(NOW)), *[("Segment Left", naive(later))] * 2]
     refresher.all(viewers, later + timedelta(minutes=1))
     assert len(told(duck)) == 3
+
+
+def test_what_is_too_much_for_the_memory_at_once_is_asked_one_by_one(
+    duck: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refresher = Refresher(duck)
+    refresher.all(SEGMENTS, NOW)
+    inside = duck.table(SEGMENT_MEMBERS).select("segment", "customer_id").order_by("segment", "customer_id")
+    before = duck.rows(inside)
+    take(duck, [entry(("view", 1, 1, 1), 3, NOW), entry(("grant", 0, 0, 1), 4, NOW)], {}, b"secret", 2)
+    gathered = Warehouse.gather
+
+    def scarce(self: Warehouse, name: str, key: str, column: str, queries: Mapping[str, str]) -> ir.Table:
+        if len(queries) > 1:
+            raise duckdb.OutOfMemoryException("too much at once")
+        return gathered(self, name, key, column, queries)
+
+    monkeypatch.setattr(Warehouse, "gather", scarce)
+    refresher.all(SEGMENTS, NOW)
+    found = duck.rows(inside)
+    assert not refresher.stale and found != before
+    duck.delete(SEGMENT_MEMBERS, duck.table(SEGMENT_MEMBERS).select("segment", "customer_id"))
+    Refresher(duck).all(SEGMENTS, NOW)
+    assert duck.rows(inside) == found
 
 
 def told(store: Warehouse) -> list[tuple[str, datetime]]:
