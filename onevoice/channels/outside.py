@@ -5,13 +5,14 @@ differently the second time (DNS rebinding) gains nothing. Redirects are not fol
 """
 
 import asyncio
-import ipaddress
 import socket
 from collections.abc import Iterable
 from typing import Any
 
 import httpcore
 import httpx
+
+from onevoice.kernel.network import is_public
 
 
 class NotOutside(Exception):
@@ -43,14 +44,6 @@ class _Guarded(httpcore.AsyncNetworkBackend):
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
-
-
-def is_public(address: str) -> bool:
-    """Whether an IP address is of the public internet; IPv4 within IPv6 is looked at as what it is."""
-    found = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(found, ipaddress.IPv6Address):
-        found = found.ipv4_mapped or found.sixtofour or found
-    return found.is_global and not found.is_multicast
 
 
 def client(timeout_seconds: float, *, anywhere: bool = False) -> httpx.AsyncClient:

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from onevoice.channels.outside import NotOutside, client, is_public
+from onevoice.channels.outside import NotOutside, client
+from onevoice.kernel.network import is_public
 from tests.channels.answering import answering
 
 
@@ -21,7 +22,7 @@ from tests.channels.answering import answering
             "100.64.0.1",
             "224.0.0.1",
         ),
-        *("::1", "fe80::1%eth0", "fc00::1", "::ffff:127.0.0.1", "2002:7f00:1::", "ff02::1", "::"),
+        *("::1", "fe80::1%eth0", "fc00::1", "::ffff:127.0.0.1", "2002:7f00:1::", "ff02::1", "::", "64:ff9b::a00:1"),
     ],
 )
 def test_an_address_of_our_own_is_not_outside(address: str) -> None:

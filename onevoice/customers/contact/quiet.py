@@ -9,9 +9,10 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
 from typing import Literal, NamedTuple
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
+
+from onevoice.kernel.clock import time_zone
 
 ANY = "*"
 
@@ -54,7 +55,7 @@ def holding(windows: Iterable[Quiet], channel: str, exempt: Sequence[str] = ()) 
 
 def quiet_until(windows: Iterable[Quiet], place: Place, now: datetime) -> datetime | None:
     """When it is no longer quiet in the place, in UTC; None where it is not quiet at `now`."""
-    zone = zone_of(place.zone)
+    zone = time_zone(place.zone)
     here = [window for window in windows if _is_there(window, place)]
     at, last = now, now + LONGEST
     while at < last:
@@ -63,14 +64,6 @@ def quiet_until(windows: Iterable[Quiet], place: Place, now: datetime) -> dateti
             break
         at = max(ends)
     return at if at > now else None
-
-
-def zone_of(name: str) -> tzinfo:
-    """A zone by its IANA name; UTC where nobody knows it."""
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: the name of a folder, or too long for a file
-        return UTC
 
 
 def day_begin(zone: tzinfo, now: datetime) -> datetime:

@@ -4,12 +4,12 @@ A key of the api must not become a way into the network behind it: the host's na
 checked, and the connection made to the very address that was checked, so that the name cannot mean another one then.
 """
 
-import ipaddress
 import socket
 from collections.abc import Sequence
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from onevoice.kernel.errors import InvalidInput, Unavailable
+from onevoice.kernel.network import is_public
 
 
 def check(url: str, allowed: Sequence[str]) -> None:
@@ -38,24 +38,12 @@ def address(host: str, port: int, private: bool) -> str:
         raise Unavailable(f"{host} is not known: {error}") from error
     if not private:
         for one in sorted(found):
-            if not _is_public(one):
+            if not is_public(one):
                 raise InvalidInput(
                     f"{host} has the address {one}, which is not of the internet; import_private = true in "
                     "onevoice.toml allows that"
                 )
     return min(found, key=lambda one: (":" in one, one))  # IPv4 first: many a server has no way out by IPv6
-
-
-def _is_public(text: str) -> bool:
-    one = ipaddress.ip_address(text.partition("%")[0])
-    if isinstance(one, ipaddress.IPv6Address):
-        last = ipaddress.IPv4Address(int(one) & 0xFFFFFFFF) if one in _NAT64 else None
-        if inner := one.ipv4_mapped or one.sixtofour or last:  # an address of the old internet in one of the new
-            return inner.is_global
-    return one.is_global and not one.is_multicast
-
-
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 def _parts(url: str) -> SplitResult:

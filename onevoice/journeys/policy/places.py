@@ -8,9 +8,9 @@ import ibis.expr.types as ir
 import pyarrow as pa
 
 from onevoice.customers.contact import Place, Quiet, quiet_until
-from onevoice.customers.contact.quiet import ANY, day_begin, day_end, zone_of
+from onevoice.customers.contact.quiet import ANY, day_begin, day_end
 from onevoice.customers.facts import PROFILES
-from onevoice.kernel.clock import naive
+from onevoice.kernel.clock import naive, time_zone
 from onevoice.warehouse import Warehouse
 
 PLACES = "policy_places"
@@ -48,7 +48,7 @@ def stage(warehouse: Warehouse, candidates: ir.Table, windows: tuple[Quiet, ...]
     here = people(warehouse, by_region(windows)).semi_join(candidates, "customer_id")
     found = [Place(**row) for row in warehouse.rows(here.select("zone", "country", "region").distinct())]
     until = [quiet_until(windows, place, now) for place in found]
-    zones = {place.zone: zone_of(place.zone) for place in found}
+    zones = {place.zone: time_zone(place.zone) for place in found}
     warehouse.stage(
         PLACES,
         pa.table(
