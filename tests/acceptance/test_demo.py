@@ -125,4 +125,4 @@ def test_a_second_run_starts_clean_and_gives_the_same_figures(
     again = json.loads((place / "second.json").read_text())
     # Which message is late, doubled or read when is seeded; how long it took is not.
     for name in ("customers", "orders", "sales", "segments", "decisions", "treated", "holdout", "lift"):
-        assert again[name] == figures[name], name
+        assert again[name] == pytest.approx(figures[name]), name  # sums of floats depend on the threads' order
