@@ -151,8 +151,8 @@ class Worker:
     async def _lease_until(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             room, now = self._room(), self._clock.now()
-            if not room:
-                await self._wait(self._settled)
+            if not room:  # with nothing in flight either there is no channel to send on
+                await (self._wait(self._settled) if self._unsettled else stop.wait())
                 continue
             try:
                 taken = await self._in_transaction(partial(self._take, room=room, now=now))

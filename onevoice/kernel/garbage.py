@@ -3,6 +3,7 @@
 To look for cycles among all that the libraries have made takes tens of milliseconds, in which nobody is answered.
 """
 
+import atexit
 import gc
 
 OBJECTS = 50_000
@@ -14,3 +15,4 @@ def look_seldom() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(OBJECTS)
+    atexit.register(gc.unfreeze)  # so that what the libraries hold is given back, and they do not complain

@@ -13,7 +13,7 @@ from onevoice.customers import consent, suppression
 from onevoice.customers.consent import Consent
 from onevoice.customers.suppression import Suppressed
 from onevoice.database.inbox import Kind
-from onevoice.delivery import queue
+from onevoice.delivery import queue, worker
 from onevoice.delivery.schemas import MessageEntry
 from onevoice.demo.doubles import Doubles, SmtpSink
 from onevoice.demo.doubles.smtp_sink import CUT
@@ -210,3 +210,14 @@ def test_a_worker_that_was_not_heard_of_sends_nothing_and_costs_no_attempt(setti
 def waits(db: Engine) -> bool:
     with db.connect() as connection:
         return bool(connection.scalar(text("SELECT not_before > :now FROM message"), {"now": NOW}))
+
+
+def test_a_worker_without_channels_stops_when_it_is_told(settings: Settings, db: Engine) -> None:
+    async def play() -> None:
+        stop = asyncio.Event()
+        served = asyncio.create_task(worker.serve(replace(settings, channels={}), stop))
+        await asyncio.sleep(0.3)
+        stop.set()
+        await asyncio.wait_for(served, 5)
+
+    asyncio.run(play())
