@@ -9,11 +9,9 @@ import msgspec
 from msgspec import Meta
 
 from onevoice.kernel.errors import InvalidInput
+from onevoice.kernel.lengths import length_of
 from onevoice.segments.conditions.values import Where, check_where
 from onevoice.segments.tree import condition
-
-UNITS = {"minute": 60, "hour": 3_600, "day": 86_400, "week": 604_800}
-"""Seconds in each unit of a wait."""
 
 LONGEST_WAIT = timedelta(days=3_660)
 
@@ -50,8 +48,7 @@ def check_happening(asked: Any, place: str, others: tuple[str, ...] = ()) -> Non
 
 def duration(text: str, place: str) -> timedelta:
     """`3 days`, `2 hours`, `30 minutes`, `1 week`. Raises InvalidInput."""
-    found = re.fullmatch(r"(\d{1,7})\s*(minute|hour|day|week)s?", text.strip(), re.ASCII)
-    lasting = timedelta(seconds=int(found[1]) * UNITS[found[2]]) if found else None
+    lasting = length_of(text)
     if lasting is None or lasting > LONGEST_WAIT:
         raise InvalidInput(
             f"a wait is a number and minutes, hours, days or weeks, such as `3 days`, and at most "

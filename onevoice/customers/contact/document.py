@@ -24,6 +24,7 @@ from msgspec import Meta
 from onevoice.customers.contact.laws import LAWS
 from onevoice.customers.contact.quiet import ANY, LONGEST, MIDNIGHT, Place, Quiet, holding, quiet_until
 from onevoice.kernel.errors import InvalidInput
+from onevoice.kernel.lengths import length_of
 
 NAME = "default"
 """There is one policy of the house."""
@@ -111,9 +112,8 @@ SENSIBLE = ContactPolicy(
 
 def lasting(text: str, place: str) -> timedelta:
     """`3 days`, `2 hours`, `30 minutes`, `1 week`. Raises InvalidInput."""
-    found = re.fullmatch(r"(\d{1,7})\s*(minute|hour|day|week)s?", text.strip(), re.ASCII)
-    length = timedelta(**{f"{found[2]}s": int(found[1])}) if found else timedelta()
-    if not timedelta() < length <= LONGEST_SPAN:
+    length = length_of(text)
+    if length is None or not timedelta() < length <= LONGEST_SPAN:
         raise InvalidInput(f"a length of time is written like `2 hours` or `7 days`; not {text!r} - at `{place}`")
     return length
 
