@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from onevoice.api.access import Database, Now
 from onevoice.customers.identifiers import Identifier, identifier
+from onevoice.delivery.machines import machine
 from onevoice.journeys import requests, service
 from onevoice.kernel.errors import InvalidInput
 
@@ -68,9 +69,10 @@ def codes(
 
 @public.get("/e/{token}", status_code=302, summary="Follow a code", response_class=RedirectResponse)
 def scan(request: Request, database: Database, now: Now, token: str) -> RedirectResponse:
-    """Takes whom the code names into its journey, and leads on."""
+    """Takes whom the code names into its journey, and leads on. A machine that looks at the link takes nobody in."""
+    by_machine = bool(machine(request.method, request.headers))
     with database.begin() as connection:
-        to = requests.scan(connection, request.app.state.settings.secret(), token, now)
+        to = requests.scan(connection, request.app.state.settings.secret(), token, now, by_machine)
     return RedirectResponse(
         to, status_code=302, headers={"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
     )

@@ -13,7 +13,7 @@ import pyarrow as pa
 from sqlalchemy import Connection
 
 from onevoice.content import templates
-from onevoice.delivery import queue
+from onevoice.delivery import holds, queue
 from onevoice.delivery.facts import MESSAGES
 from onevoice.journeys import service
 from onevoice.journeys.variables import OPTIONAL, personalised
@@ -43,7 +43,18 @@ def hand_off(warehouse: Warehouse, connection: Connection, now: datetime) -> int
     versioned = planned.left_join(warehouse.stage("template_versions", pa.table(known)), "template")
     rows = personalised(warehouse, versioned.drop("template_right"), asked)
     rows = _ranked(warehouse, connection, rows)
-    return queue.enqueue(connection, _lines(warehouse, rows, now), last)
+    queued = queue.enqueue(connection, _lines(warehouse, rows, now), last)
+    _cancel_what_is_over(warehouse, connection, planned)
+    return queued
+
+
+def _cancel_what_is_over(warehouse: Warehouse, connection: Connection, planned: ir.Table) -> None:
+    """What a tick planned of a journey that was stopped meanwhile is cancelled like what was queued before: so its
+    message says what became of it. Asked last, as no journey can be stopped from then to the commit."""
+    if stopped := service.over(connection):
+        names = {row["journey"] for row in warehouse.rows(planned.select("journey").distinct())}
+        for name in sorted(stopped & names):
+            holds.place(connection, holds.CANCEL, holds.Scope(journey=name), "journey")
 
 
 def _ranked(warehouse: Warehouse, connection: Connection, rows: ir.Table) -> ir.Table:

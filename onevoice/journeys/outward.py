@@ -19,6 +19,7 @@ from onevoice.delivery import queue
 from onevoice.delivery.schemas import QueuedMessage
 from onevoice.events import door
 from onevoice.events.vocabulary import EventEntry
+from onevoice.journeys import service
 from onevoice.journeys.facts import EFFECTS
 from onevoice.journeys.steps.rewards import HANDLERS, Reward
 from onevoice.kernel.clock import aware
@@ -45,6 +46,8 @@ def carry_out(warehouse: Warehouse, connection: Connection, now: datetime) -> in
     if last <= position or not _moved(connection, last):
         return 0
     planned = effects.filter(effects.tick > position, effects.tick <= last)
+    if stopped := sorted(service.over(connection)):  # nothing more of what was stopped while the tick planned it
+        planned = planned.filter(planned.journey.notin(stopped))
     names = identifiers.select("identifier_id", "namespace", "value")
     rows = warehouse.rows(planned.left_join(names, "identifier_id").drop("identifier_id_right"))
     by_kind: dict[str, list[Row]] = {}

@@ -50,10 +50,11 @@ def request(
     return _tell(connection, REQUESTED, who, told, f"{REQUESTED}|{journey}|{token}", now)
 
 
-def scan(connection: Connection, secret: bytes, token: str, now: datetime) -> str:
+def scan(connection: Connection, secret: bytes, token: str, now: datetime, by_machine: bool = False) -> str:
     """Lets in whom a code names, and gives where it leads. Raises NotFound for a token that is not ours.
 
-    A journey that does not run lets nobody in, but the link still leads on.
+    A journey that does not run lets nobody in, and a machine that follows the link (to preview it, or to look for harm)
+    is nobody; but the link still leads on.
     """
     read = read_code(secret, token)
     if read is None:
@@ -62,8 +63,10 @@ def scan(connection: Connection, secret: bytes, token: str, now: datetime) -> st
     found = next((one for one in service.all_journeys(connection) if _hash(one.name) == journey_hash), None)
     if found is None or found.document.entry.code is None:
         raise NotFound("There is no such code any more")
+    if by_machine or found.status != "live":
+        return found.document.entry.code.to
     row = connection.execute(select(identifiers).where(identifiers.c.identifier_id == identifier_id)).one_or_none()
-    if row is not None and found.status == "live":
+    if row is not None:
         who = Identifier(row.namespace, row.value)
         told = {"journey": found.name}
         _tell(connection, SCANNED, who, told, f"{SCANNED}|{token}|{now.isoformat()}", now)

@@ -171,6 +171,16 @@ def waiting(connection: Connection) -> dict[str, list[str]]:
     return found
 
 
+def over(connection: Connection) -> set[str]:
+    """The journeys that were stopped or put away. Until this transaction ends no further one is: who stops it waits."""
+    connection.execute(select(func.pg_advisory_xact_lock_shared(_STOPPING)))
+    return {journey.name for journey in all_journeys(connection) if journey.status in OVER}
+
+
+_STOPPING = 0x6F76_6A73
+"""The advisory lock by which a stop and a hand-off come one after the other, never at once."""
+
+
 def _set_status(connection: Connection, name: str, status: Status, now: datetime, *allowed: str) -> None:
     found = get(connection, name)
     if allowed and found.status not in allowed:
@@ -182,8 +192,11 @@ def _set_status(connection: Connection, name: str, status: Status, now: datetime
 
 
 def _take_messages_along(connection: Connection, name: str, before: str, after: str) -> None:
-    """What the journey has queued stands, goes on or is cancelled with it, within two seconds."""
+    """What the journey has queued stands, goes on or is cancelled with it, within two seconds; see `over` for what it has
+    planned and not queued yet."""
     scope = Scope(journey=name)
+    if after in OVER and before not in OVER:
+        connection.execute(select(func.pg_advisory_xact_lock(_STOPPING)))
     if before == "paused" != after:
         holds.lift(connection, scope, strict=False)
     if after == "paused" != before:

@@ -6,7 +6,8 @@ import pytest
 
 from onevoice.content import templates
 from onevoice.journeys import service as journeys
-from tests.api.test_api import Shop, shop
+from onevoice.journeys.facts import ENROLMENTS
+from tests.api.test_api import Shop, shop, step
 from tests.api.test_results import typed
 from tests.conftest import NOW
 from tests.journeys.builders import journey
@@ -50,3 +51,18 @@ def test_a_journey_without_its_template_is_held_back_in_the_terminal(drafts: Sho
     assert status != 0 and "missing" in out
     assert typed("journey", "launch", "bad", "--anyway", "--json")[0] == 0
     assert typed("journey", "launch", "good", "--json")[0] == 0
+
+
+def test_a_link_in_a_code_lets_in_who_follows_it_and_no_machine_that_looks_at_it(shop: Shop) -> None:
+    entry = {"code": {"to": "https://shop.example/thanks"}}
+    steps = [{"id": "u", "update": {"tier": "gold"}}]
+    with shop.engine.database.begin() as connection:
+        journeys.save(connection, journey(name="scan", entry=entry, steps=steps).definition, NOW)
+    for user, agent in (("anna", "Mozilla/5.0 (Linux; Android 15) Chrome/140"), ("bea", "Slackbot-LinkExpanding 1.0")):
+        shop.send("identify", userId=user, traits={"firstName": user})
+        path = shop.get(f"/v1/journeys/scan/codes?namespace=user_id&value={user}")["url"].partition("/e/")[2]
+        answer = shop.http.get(f"/e/{path}", headers={"user-agent": agent}, follow_redirects=False)
+        assert (answer.status_code, answer.headers["location"]) == (302, "https://shop.example/thanks")
+    step(shop)
+    rows = shop.engine.warehouse.rows(shop.engine.warehouse.table(ENROLMENTS))
+    assert [row["journey"] for row in rows] == ["scan"]

@@ -15,7 +15,7 @@ from onevoice.delivery import queue
 from onevoice.engine.engine import Engine
 from onevoice.events import door, sources
 from onevoice.events.facts import EVENTS
-from onevoice.journeys import outward, requests, service
+from onevoice.journeys import handoff, outward, requests, service
 from onevoice.journeys.facts import ENROLMENTS
 from onevoice.journeys.steps import rewards
 from onevoice.kernel.errors import Conflict, InvalidInput, NotFound
@@ -149,7 +149,7 @@ class monkeypatched:
 
 
 def test_a_request_and_a_scanned_code_let_in_whom_they_name_once(engine: Engine, db: Database) -> None:
-    anna = Identifier("user_id", "anna")
+    anna, bea = Identifier("user_id", "anna"), Identifier("user_id", "bea")
     update = {"id": "u", "update": {"tier": "gold"}}
     with db.begin() as connection:
         service.save(connection, document("asked", {"api": True}, update), NOW)
@@ -162,12 +162,33 @@ def test_a_request_and_a_scanned_code_let_in_whom_they_name_once(engine: Engine,
     token = requests.code(b"secret", "scanned", anna)
     with db.begin() as connection:
         assert requests.scan(connection, b"secret", token, NOW) == "https://shop.example/"
+        requests.scan(connection, b"secret", requests.code(b"secret", "scanned", bea), NOW, by_machine=True)
     for wrong in (requests.code(b"other", "scanned", anna), token[:-1] + "x", "x", "é"):
         with db.begin() as connection, pytest.raises(NotFound):
             requests.scan(connection, b"secret", wrong, NOW)
     stepped(engine, db, NOW + SECOND)
     rows = engine.warehouse.rows(engine.warehouse.table(ENROLMENTS))
     assert sorted(row["journey"] for row in rows) == ["asked", "scanned"]
+
+
+def test_nothing_is_carried_out_of_a_journey_that_was_stopped_while_it_was_planned(
+    engine: Engine, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = [{"id": "u", "update": {"tier": "gold"}}, {"id": "h", "webhook": {"url": "https://shop.example/"}}]
+    with db.begin() as connection:
+        service.save(connection, document("one", {"event": {"name": "Signed Up"}}, *steps), NOW)
+    hand_off = handoff.hand_off
+
+    def stopped_before(warehouse: Any, connection: Any, now: Any) -> int:
+        with db.begin() as other:
+            service.stop(other, "one", NOW)
+        return hand_off(warehouse, connection, now)
+
+    tell(db, "anna", "Signed Up")
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(handoff, "hand_off", stopped_before)
+        assert stepped(engine, db).carried_out == 0
+    assert stepped(engine, db, NOW + SECOND).carried_out == 0
 
 
 def test_a_paused_journey_lets_everybody_stand_and_a_stopped_one_takes_all_out(engine: Engine, db: Database) -> None:

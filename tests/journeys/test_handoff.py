@@ -1,16 +1,20 @@
 """The hand-off: what was planned is queued once, with what makes it personal, wherever either side is cut off."""
 
 import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 from onevoice.catalog.facts import ORDER_LINES, PRODUCTS
 from onevoice.content.models import template
 from onevoice.customers.facts import PROFILES
+from onevoice.delivery import holds
 from onevoice.delivery.facts import MESSAGES
+from onevoice.journeys import service
 from onevoice.journeys.handoff import hand_off
 from onevoice.journeys.tick import tick
 from onevoice.kernel.clock import naive
@@ -123,3 +127,55 @@ def test_a_clock_set_back_holds_nothing_up(duck: Warehouse, db: Engine) -> None:
     assert handed_off(duck, db) == 1
     planned = {row["customer_id"]: row["planned_at"] for row in duck.rows(duck.table(MESSAGES))}
     assert planned == {1: naive(NOW), 2: naive(NOW - timedelta(hours=1))}
+
+
+def cancelled(db: Engine) -> list[bool]:
+    """Of each message that is queued, whether a worker would skip it."""
+    with db.connect() as connection:
+        asked = holds.Holds(holds.in_force(connection))
+        rows = connection.execute(text("SELECT * FROM message ORDER BY address")).all()
+    return [(hold := asked.on(row)) is not None and hold.action == holds.CANCEL for row in rows]
+
+
+def stop(connection: Connection) -> None:
+    service.stop(connection, "win-back", NOW)
+
+
+@pytest.fixture
+def planned(duck: Warehouse, db: Engine) -> Callable[[Connection], int]:
+    """A live journey of which a tick has planned a message; handing it over."""
+    with db.begin() as connection:
+        service.save(connection, journey().definition, NOW)
+    customer(duck, 1)
+    tick(duck, [journey()], NOW)
+    return lambda connection: hand_off(duck, connection, NOW)
+
+
+def test_what_is_handed_over_after_its_journey_was_stopped_is_cancelled(
+    planned: Callable[[Connection], int], db: Engine
+) -> None:
+    with db.begin() as connection:
+        stop(connection)
+    with db.begin() as connection:
+        assert planned(connection) == 1
+    assert cancelled(db) == [True]
+
+
+@pytest.mark.parametrize("is_stop_first", [True, False])
+def test_a_stop_and_a_hand_off_at_once_leave_nothing_to_be_sent(
+    planned: Callable[[Connection], int], db: Engine, is_stop_first: bool
+) -> None:
+    first, second = (stop, planned) if is_stop_first else (planned, stop)
+
+    def later() -> None:
+        with db.begin() as connection:
+            second(connection)
+
+    with ThreadPoolExecutor(1) as beside:
+        with db.begin() as connection:
+            first(connection)
+            waits = beside.submit(later)
+            with pytest.raises(TimeoutError):
+                waits.result(timeout=0.2)
+        waits.result(timeout=10)
+    assert cancelled(db) == [True]
