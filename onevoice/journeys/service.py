@@ -192,8 +192,10 @@ def _set_status(connection: Connection, name: str, status: Status, now: datetime
 
 
 def _take_messages_along(connection: Connection, name: str, before: str, after: str) -> None:
-    """What the journey has queued stands, goes on or is cancelled with it, within two seconds; see `over` for what it has
-    planned and not queued yet."""
+    """What the journey has queued stands, goes on or is cancelled with it, within two seconds.
+
+    What it has planned and not queued yet: see `over`.
+    """
     scope = Scope(journey=name)
     if after in OVER and before not in OVER:
         connection.execute(select(func.pg_advisory_xact_lock(_STOPPING)))

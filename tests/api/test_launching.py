@@ -1,5 +1,6 @@
 """A journey whose templates are wrong is held back, and says which; whoever knows better launches it anyway."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -58,6 +59,7 @@ def test_a_link_in_a_code_lets_in_who_follows_it_and_no_machine_that_looks_at_it
     steps = [{"id": "u", "update": {"tier": "gold"}}]
     with shop.engine.database.begin() as connection:
         journeys.save(connection, journey(name="scan", entry=entry, steps=steps).definition, NOW)
+    shop.clock.move(NOW + timedelta(minutes=1))
     for user, agent in (("anna", "Mozilla/5.0 (Linux; Android 15) Chrome/140"), ("bea", "Slackbot-LinkExpanding 1.0")):
         shop.send("identify", userId=user, traits={"firstName": user})
         path = shop.get(f"/v1/journeys/scan/codes?namespace=user_id&value={user}")["url"].partition("/e/")[2]
