@@ -1,4 +1,4 @@
-"""A lease: which messages a worker takes now, by which provider, within what throttles and breakers allow.
+"""A lease: which messages a worker takes now, by which provider, within what throttles, breakers and quiet hours allow.
 
 All of it is one transaction: the tokens taken, the attempts written down, and what has to wait sent back.
 """
@@ -9,18 +9,20 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from onevoice.channels.providers import Provider
-from onevoice.delivery import breakers, queue, throttles
+from onevoice.delivery import breakers, queue, quiet, throttles
 from onevoice.delivery.breakers import PROBES, Breaker
 from onevoice.delivery.queue import Choice, Leased
+from onevoice.delivery.quiet import QuietHours
 from onevoice.delivery.settlement import put_back
 from onevoice.delivery.throttles import Bucket, Throttles
 
 
 class Desk:
-    """What a worker sends by: the providers of each channel in order of preference, and the throttles."""
+    """What a worker sends by: the providers of each channel in order of preference, the throttles, quiet hours."""
 
     def __init__(self, providers: Mapping[str, Provider], bounds: Throttles) -> None:
         self.throttles = bounds
+        self.quiet = QuietHours()
         self.channels: dict[str, list[str]] = {}
         for name, provider in providers.items():
             self.channels.setdefault(provider.channel, []).append(name)
@@ -56,6 +58,7 @@ def lease(
     if desk.throttles:
         throttles.alone(connection)
     known = breakers.found(connection)
+    desk.quiet.know(connection)
     asked = [key for channel in channels for name in desk.channels[channel] for key in _keys(desk, name)]
     buckets = throttles.opened(connection, desk.throttles, asked, now)
     taken: list[Leased] = []
@@ -67,7 +70,7 @@ def lease(
             most = most if bound is None else min(most, bound)
             if most <= 0:
                 continue
-            found = queue.lease(connection, worker, choice, most, now)
+            found = _awake(connection, worker, desk.quiet, queue.lease(connection, worker, choice, most, now), now)
             if found and bound == PROBES and not breakers.probe(connection, choice.provider, now):
                 _send_back(connection, worker, dict.fromkeys(found, now), now)  # another worker tries it
                 continue
@@ -82,6 +85,16 @@ def lease(
 
 def _keys(desk: Desk, provider: str) -> list[str]:
     return desk.throttles.keys_of_provider(provider)
+
+
+def _awake(connection: Connection, worker: str, hours: QuietHours, found: list[Leased], now: datetime) -> list[Leased]:
+    """Those for whom it is not quiet; the others wait until it no longer is, and so do all who sleep where they do."""
+    asleep = hours.asleep(found, now)
+    if not asleep:
+        return found
+    queue.settle(connection, worker, [put_back(message, at, quiet.REASON) for message, at in asleep.items()], now)
+    quiet.put_off(connection, asleep, now)
+    return [message for message in found if message not in asleep]
 
 
 def _granted(

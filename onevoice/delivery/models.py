@@ -40,6 +40,7 @@ message = Table(
     Column("provider", Text, nullable=False, server_default=text("''")),  # which should send it
     Column("sender", Text, nullable=False, server_default=text("''")),
     Column("content_key", Text, nullable=False, server_default=text("''")),
+    Column("place", Text, nullable=False, server_default=text("''")),  # where it must be day; see quiet.py
     Column("max_attempts", SmallInteger, nullable=False, server_default=text("10")),
     Column("queued_at", DateTime(timezone=True), nullable=False, server_default=func.now()),  # by the database's clock
     Column("not_before", DateTime(timezone=True), nullable=False),

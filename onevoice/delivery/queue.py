@@ -41,6 +41,7 @@ class Leased(NamedTuple):
     topic: str
     variables: str  # JSON
     transactional: int
+    place: str  # JSON of quiet.Home, or empty
     expires_at: datetime
     attempts: int
     max_attempts: int

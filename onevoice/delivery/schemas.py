@@ -33,6 +33,7 @@ class QueuedMessage(msgspec.Struct, frozen=True):
     provider: str = ""  # which of the channel's providers should send it, as it is named in the settings; "": any
     sender: str = ""  # from whom, for throttles; the adapter decides what it shows
     content_key: str = ""  # names what is said, so that nobody is told the same twice
+    place: str = ""  # where the customer lives and the journey's own quiet hours, as quiet.Home; "": sent at any hour
     max_attempts: int = 10  # so often tried when it was surely not sent
 
 

@@ -75,9 +75,9 @@ def pause(attempts: int, asked_seconds: float = 0.0) -> timedelta:
     return max(doubled, timedelta(seconds=asked_seconds))
 
 
-def put_back(message: Leased, at: datetime) -> Settlement:
+def put_back(message: Leased, at: datetime, reason: str = "") -> Settlement:
     """A message that was not tried after all, and may be from an instant on."""
-    return Settlement(message.id, message.attempts, "queued", attempted=False, not_before=at)
+    return Settlement(message.id, message.attempts, "queued", attempted=False, not_before=at, error_code=reason)
 
 
 def held(message: Leased, hold: Hold) -> Settlement:

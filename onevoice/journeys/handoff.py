@@ -13,9 +13,12 @@ import pyarrow as pa
 from sqlalchemy import Connection
 
 from onevoice.content import templates
+from onevoice.customers.contact import store
 from onevoice.delivery import holds, queue
 from onevoice.delivery.facts import MESSAGES
 from onevoice.journeys import service
+from onevoice.journeys.document import Policy
+from onevoice.journeys.policy.places import by_region, people
 from onevoice.journeys.variables import OPTIONAL, personalised
 from onevoice.warehouse import Warehouse
 
@@ -42,7 +45,7 @@ def hand_off(warehouse: Warehouse, connection: Connection, now: datetime) -> int
     }
     versioned = planned.left_join(warehouse.stage("template_versions", pa.table(known)), "template")
     rows = personalised(warehouse, versioned.drop("template_right"), asked)
-    rows = _ranked(warehouse, connection, rows)
+    rows = _placed(warehouse, connection, _ranked(warehouse, connection, rows))
     queued = queue.enqueue(connection, _lines(warehouse, rows, now), last)
     _cancel_what_is_over(warehouse, connection, planned)
     return queued
@@ -64,8 +67,23 @@ def _ranked(warehouse: Warehouse, connection: Connection, rows: ir.Table) -> ir.
         "journey": pa.array([one.name for one in found], pa.string()),
         "priority": pa.array([one.document.priority for one in found], pa.int64()),
         "transactional": pa.array([int(one.document.transactional) for one in found], pa.int64()),
+        "quiet": pa.array([_own_hours(one.document.policy) for one in found], pa.string()),
     }
     return rows.left_join(warehouse.stage("journey_ranks", pa.table(known)), "journey").drop("journey_right")
+
+
+def _own_hours(policy: Policy) -> str:
+    hours = policy.quiet_hours
+    return f'"{hours.start}","{hours.end}"' if hours else '"",""'
+
+
+def _placed(warehouse: Warehouse, connection: Connection, rows: ir.Table) -> ir.Table:
+    """Messages with their `place` (delivery.quiet.Home): where it must be day when a worker takes them."""
+    regions = by_region(store.current(connection).policy.all_quiet)
+    homes = people(warehouse, regions).drop("locale")
+    there = rows.left_join(homes, "customer_id").drop("customer_id_right")
+    names = [warehouse.json_string(ibis.coalesce(there[name], "")) for name in ("zone", "country", "region")]
+    return there.mutate(place=ibis.literal("[") + ibis.literal(",").join([*names, there.quiet]) + "]")
 
 
 def _lines(warehouse: Warehouse, rows: ir.Table, now: datetime) -> Iterator[bytes]:
@@ -77,6 +95,7 @@ def _lines(warehouse: Warehouse, rows: ir.Table, now: datetime) -> Iterator[byte
         + "Z",
         "transactional": ibis.coalesce(rows.transactional, 0),
         "priority": ibis.coalesce(rows.priority, 0),
+        "place": ibis.ifelse(rows.transactional == 1, "", ibis.coalesce(rows.place, "")),
         "content_key": ibis.coalesce(rows.content_key, ""),
     }
     left_out = {name: ibis.literal(str(value)) for name, value in queue.DEFAULTS.items()}

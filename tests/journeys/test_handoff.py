@@ -72,6 +72,7 @@ def test_a_message_is_queued_with_what_makes_it_personal(duck: Warehouse, db: En
         "coupon": None,
         "planned_at": "2026-03-02T10:00:00Z",
     }
+    assert first["place"] == '["UTC","","","21:00","08:00"]'  # where it must be day, and the journey's own hours
     assert second["variables"]["favourite"] == {"category": None, "products": []}
     known = {"journey": "win-back", "step": "cascade/0", "channel": "email", "address": "email-1", "locale": "it"}
     assert {name: first[name] for name in known} == known

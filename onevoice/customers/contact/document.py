@@ -93,9 +93,14 @@ class ContactPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
         on_it = self.gaps.get(channel)
         return lasting(self.gap, "$.gap") if self.gap else timedelta(), lasting(on_it, "$") if on_it else timedelta()
 
+    @property
+    def all_quiet(self) -> tuple[Quiet, ...]:
+        """The quiet hours of all channels."""
+        return (*self.quiet_hours, *(LAWS if self.laws else ()))
+
     def quiet_on(self, channel: str) -> tuple[Quiet, ...]:
         """The quiet hours of a channel."""
-        return holding((*self.quiet_hours, *(LAWS if self.laws else ())), channel, self.exempt)
+        return holding(self.all_quiet, channel, self.exempt)
 
 
 OPEN = ContactPolicy()

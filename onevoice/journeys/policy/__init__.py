@@ -15,7 +15,7 @@ Rules in the order in which they are asked (`RULES`); the first that objects is 
 
 Who passes is `allowed`. What would be put off for longer than the policy's patience is denied at once, for the same
 reason. A transactional message is asked 1, 3, 4 (an address that is dead or complained) and 6 alone. Every decision
-keeps what the rules saw. A worker asks 4 and 5 once more before it sends, and whether the message has expired.
+keeps what the rules saw. A worker asks 4, 5 and 9 once more before it sends, and whether the message has expired.
 """
 
 from onevoice.journeys.policy.ask import Ask, Contender, House, asked, house, next_message
