@@ -74,7 +74,10 @@ def _ranked(warehouse: Warehouse, connection: Connection, rows: ir.Table) -> ir.
 
 def _own_hours(policy: Policy) -> str:
     hours = policy.quiet_hours
-    return f'"{hours.start}","{hours.end}"' if hours else '"",""'
+    return f'"{hours.start}","{hours.end}"' if hours else _NONE
+
+
+_NONE = '"",""'
 
 
 def _placed(warehouse: Warehouse, connection: Connection, rows: ir.Table) -> ir.Table:
@@ -83,7 +86,9 @@ def _placed(warehouse: Warehouse, connection: Connection, rows: ir.Table) -> ir.
     homes = people(warehouse, regions).drop("locale")
     there = rows.left_join(homes, "customer_id").drop("customer_id_right")
     names = [warehouse.json_string(ibis.coalesce(there[name], "")) for name in ("zone", "country", "region")]
-    return there.mutate(place=ibis.literal("[") + ibis.literal(",").join([*names, there.quiet]) + "]")
+    return there.mutate(
+        place=ibis.literal("[") + ibis.literal(",").join([*names, ibis.coalesce(there.quiet, _NONE)]) + "]"
+    )
 
 
 def _lines(warehouse: Warehouse, rows: ir.Table, now: datetime) -> Iterator[bytes]:
@@ -95,7 +100,7 @@ def _lines(warehouse: Warehouse, rows: ir.Table, now: datetime) -> Iterator[byte
         + "Z",
         "transactional": ibis.coalesce(rows.transactional, 0),
         "priority": ibis.coalesce(rows.priority, 0),
-        "place": ibis.ifelse(rows.transactional == 1, "", ibis.coalesce(rows.place, "")),
+        "place": ibis.ifelse(rows.transactional == 1, "", rows.place),
         "content_key": ibis.coalesce(rows.content_key, ""),
     }
     left_out = {name: ibis.literal(str(value)) for name, value in queue.DEFAULTS.items()}

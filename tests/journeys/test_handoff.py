@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import yaml
 from sqlalchemy import Connection, Engine, text
 
 from onevoice.catalog.facts import ORDER_LINES, PRODUCTS
@@ -16,11 +17,12 @@ from onevoice.delivery import holds
 from onevoice.delivery.facts import MESSAGES
 from onevoice.journeys import service
 from onevoice.journeys.handoff import hand_off
+from onevoice.journeys.service import SavedJourney
 from onevoice.journeys.tick import tick
 from onevoice.kernel.clock import naive
 from onevoice.warehouse import Warehouse
 from tests.conftest import NOW
-from tests.journeys.builders import BEFORE, add, customer, journey
+from tests.journeys.builders import BEFORE, WINBACK, add, customer, journey
 
 DAY = timedelta(days=1)
 
@@ -72,7 +74,6 @@ def test_a_message_is_queued_with_what_makes_it_personal(duck: Warehouse, db: En
         "coupon": None,
         "planned_at": "2026-03-02T10:00:00Z",
     }
-    assert first["place"] == '["UTC","","","21:00","08:00"]'  # where it must be day, and the journey's own hours
     assert second["variables"]["favourite"] == {"category": None, "products": []}
     known = {"journey": "win-back", "step": "cascade/0", "channel": "email", "address": "email-1", "locale": "it"}
     assert {name: first[name] for name in known} == known
@@ -180,3 +181,16 @@ def test_a_stop_and_a_hand_off_at_once_leave_nothing_to_be_sent(
                 waits.result(timeout=0.2)
         waits.result(timeout=10)
     assert cancelled(db) == [True]
+
+
+def test_a_message_carries_where_it_must_be_day_unless_it_was_asked_for(duck: Warehouse, db: Engine) -> None:
+    own = yaml.safe_load(WINBACK)
+    asked = {**own, "name": "receipt", "policy": {}, "transactional": True}
+    with db.begin() as connection:
+        for document in (own, asked):
+            service.save(connection, document, NOW)
+    customer(duck, 1, zone="Europe/Rome")
+    tick(duck, [SavedJourney(one["name"], 1, "live", NOW, one) for one in (own, asked)], NOW)
+    assert handed_off(duck, db) == 2
+    places = {row["journey"]: row["place"] for row in queued(db)}
+    assert places == {"win-back": '["Europe/Rome","","","21:00","08:00"]', "receipt": ""}
