@@ -1,4 +1,4 @@
-"""Quiet hours when a worker takes a message: whatever held it until then, nobody is woken; morning comes by the wall."""
+"""Quiet hours when a worker takes a message: whatever held it, nobody is woken; morning comes by the wall."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
