@@ -3,13 +3,14 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 from fastapi.security import APIKeyHeader, HTTPBearer
 from sqlalchemy import Engine
 
 from onevoice.api import keys
 from onevoice.engine.client import EngineClient
 from onevoice.kernel.errors import Unauthorized
+from onevoice.kernel.locales import negotiated
 
 COOKIE = "onevoice_key"
 
@@ -64,7 +65,15 @@ def caller(request: Request) -> str:
         return keys.name_of(connection, key_of(request))
 
 
+def spoken(
+    request: Request, locale: Annotated[str, Query(description="Language of the sentences", max_length=35)] = ""
+) -> str:
+    """The language asked for, else the best of those that the header `Accept-Language` names."""
+    return locale or negotiated(request.headers.get("accept-language"))
+
+
 Database = Annotated[Engine, Depends(database)]
 Ask = Annotated[EngineClient, Depends(engine_client)]
 Now = Annotated[datetime, Depends(now)]
 Caller = Annotated[str, Depends(caller)]
+Locale = Annotated[str, Depends(spoken)]

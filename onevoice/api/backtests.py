@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from onevoice.api.access import Database, Now
+from onevoice.api.access import Database, Locale, Now
 from onevoice.api.instants import Instant, aware
 from onevoice.journeys import backtests, service
 
@@ -78,10 +78,11 @@ def listed(database: Database, name: str, limit: Annotated[int, Query(ge=1, le=2
 
 
 @router.get("/{backtest_id}", summary="One back-test with its result")
-def one(database: Database, name: str, backtest_id: UUID) -> Backtest:
-    """`result` is there once the state is `done`. `expected` in it is an estimate, all else is counted."""
+def one(database: Database, locale: Locale, name: str, backtest_id: UUID) -> Backtest:
+    """`result` is there once the state is `done`. `expected` in it is an estimate, all else is counted; `checks` tell
+    what the document asserts (`said`), whether it holds, and what was found (`found`, its `figures`)."""
     with database.connect() as connection:
-        return Backtest(**backtests.one(connection, backtest_id))
+        return Backtest(**backtests.one(connection, backtest_id, locale))
 
 
 @router.delete("/{backtest_id}", status_code=202, summary="Give a back-test up")

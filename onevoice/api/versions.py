@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from onevoice.api.access import Ask, Caller, Database, Now
+from onevoice.api.access import Ask, Caller, Database, Locale, Now
 from onevoice.api.instants import Instant
 from onevoice.journeys import service, versions
 from onevoice.journeys.laid import laid
@@ -58,7 +58,7 @@ class Version(BaseModel):
 
 
 @router.post("/plan", summary="What saving a document would change")
-def planned(database: Database, ask: Ask, now: Now, name: str, body: Document) -> Plan:
+def planned(database: Database, ask: Ask, now: Now, locale: Locale, name: str, body: Document) -> Plan:
     """In words, as a difference of the YAML, and for the people in flight with their numbers. Saves nothing."""
     with database.connect() as connection, connection.begin() as transaction:
         before = next((one for one in service.all_journeys(connection) if one.name == name), None)
@@ -70,10 +70,10 @@ def planned(database: Database, ask: Ask, now: Now, name: str, body: Document) -
     latest = laid(name, new.version, new.definition, new.launched_at, new.moves)
     return Plan(
         changed=changed,
-        changes=versions.changes(before.document if before else None, new.document),
+        changes=versions.changes(before.document if before else None, new.document, locale),
         difference=versions.difference(before.definition if before else None, new.definition),
         people=[
-            Fate(version=one.version, step=one.step, people=one.people, fate=one.fate, to=one.to, said=one.said)
+            Fate(version=one.version, step=one.step, people=one.people, fate=one.fate, to=one.to, said=one.said(locale))
             for one in versions.fates(older, latest, standing)
         ],
     )

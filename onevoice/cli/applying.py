@@ -39,17 +39,24 @@ ORDER = (
 """A journey may name a segment and a template of the same folder, a template a brand and blocks; so those go first."""
 
 
-def run(settings: Settings, place: Path, as_json: bool, moves: Sequence[str] = (), is_sure: bool = False) -> None:
+def run(
+    settings: Settings,
+    place: Path,
+    as_json: bool,
+    moves: Sequence[str] = (),
+    is_sure: bool = False,
+    locale: str = "en",
+) -> None:
     """Applies the documents and prints what changed. Where that changes the way of people in flight, it asks first."""
     from onevoice.cli import planning
 
     database.migrate(settings)
     pool = database.engine(settings)
     with pool.begin() as connection:
-        found = planning.planned(connection, settings, place, planning.told(list(moves)))
+        found = planning.planned(connection, settings, place, planning.told(list(moves)), locale)
         concerned = [one for one in found if one["people"]]
         if concerned and not is_sure:
-            planning.show(concerned)
+            planning.show(concerned, locale)
             if not sys.stdin.isatty():
                 raise Conflict("People are in flight in what changes; add --yes to let it be so. Nothing was saved")
             typer.confirm("Apply it?", abort=True)

@@ -24,6 +24,7 @@ from onevoice.engine import backtests as running
 from onevoice.engine.client import EngineClient
 from onevoice.journeys import backtests, service
 from onevoice.journeys.backtest.scratch import Known
+from onevoice.journeys.sentences import Telling
 from onevoice.kernel.errors import InvalidInput, Unavailable
 from onevoice.kernel.settings import Settings
 
@@ -41,20 +42,21 @@ class Wish:
     every: timedelta | None = None
     known: Known = "then"
     reacting: bool = True
+    locale: str = "en"
 
 
 def run(settings: Settings, wish: Wish, as_json: bool, check: bool) -> int:
     """Runs it and shows what it found; the exit status: 1 where `check` is asked for and an assertion does not hold."""
     with database.opened(settings) as pool:
         number = _asked(pool, settings, wish)
-        found = _waited(settings, pool, number)
+        found = _waited(settings, pool, number, wish.locale)
     if found["state"] != "done":
         raise InvalidInput(found["error"] or "The back-test was cancelled")
     result = found["result"]
     if as_json:
         typer.echo(json.dumps(result, indent=1, ensure_ascii=False))
     else:
-        _show(result)
+        _show(result, wish.locale)
     return 1 if check and not result["holds"] else 0
 
 
@@ -93,7 +95,7 @@ def _instant(text: str) -> datetime | None:
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
-def _waited(settings: Settings, pool: Database, number: UUID) -> dict[str, Any]:
+def _waited(settings: Settings, pool: Database, number: UUID, locale: str) -> dict[str, Any]:
     """The back-test once it is over; a bar shows how far it has come. Ctrl-C cancels it."""
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
     with (
@@ -104,7 +106,7 @@ def _waited(settings: Settings, pool: Database, number: UUID) -> dict[str, Any]:
         while True:
             try:
                 with pool.connect() as connection:
-                    found = backtests.one(connection, number)
+                    found = backtests.one(connection, number, locale)
                 progress.update(task, completed=found["progress"])
                 if found["state"] in backtests.OVER:
                     return found
@@ -133,8 +135,8 @@ def _runner(settings: Settings, pool: Database, number: UUID) -> Iterator[None]:
         yield
 
 
-def _show(result: dict[str, Any]) -> None:
-    console = Console()
+def _show(result: dict[str, Any], locale: str) -> None:
+    console, tell = Console(), Telling(locale)
     people, messages = result["people"], result["messages"]
     console.print(
         f"[bold]{escape(result['journey'])}[/bold], {result['from'][:10]} to {result['to'][:10]}: "
@@ -169,8 +171,9 @@ def _show(result: dict[str, Any]) -> None:
             ],
         )
     for check in result["checks"]:
-        mark = "[green]holds[/green]" if check["holds"] else "[red]broken[/red]"
-        console.print(f"{mark} {escape(check['said'])} {escape(check['found'])}")
+        colour, word = ("green", "holds") if check["holds"] else ("red", "broken")
+        mark = f"[{colour}]{escape(tell.term(word))}[/{colour}]"
+        console.print(f"{mark} {escape(check['said'])} {escape(check['found'])}", highlight=False, soft_wrap=True)
         if check["example"]:
             console.print(f"  for example customer {check['example']['customer_id']}:")
             for told in check["example"]["timeline"]:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from onevoice.cli.options import AsJson, DataDir, group, settings, show
+from onevoice.cli.options import AsJson, DataDir, Locale, group, settings, show
 
 app = group("Journeys: list, show, launch, pause, resume, stop, archive.")
 
@@ -37,16 +37,17 @@ def shown(
     name: Name,
     version: Annotated[int | None, typer.Option(help="An older one")] = None,
     as_yaml: Annotated[bool, typer.Option("--yaml", help="Print the document, ready for `onevoice apply`")] = False,
+    locale: Locale = "en",
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Each with its place in the document; as YAML or JSON the document itself."""
+    """Each with the branches that lead to it; as YAML or JSON the document itself."""
     import json
 
     from onevoice import database
     from onevoice.journeys import service, versions
     from onevoice.journeys.document import all_steps, written
-    from onevoice.journeys.sentences import said
+    from onevoice.journeys.sentences import Telling
 
     with database.opened(settings(data_dir)) as pool, pool.connect() as connection:
         found = service.get(connection, name) if version is None else versions.version(connection, name, version)
@@ -57,11 +58,13 @@ def shown(
     if as_json:
         typer.echo(json.dumps({"version": found.version, "status": found.status, "definition": document}, indent=1))
         return
+    tell = Telling(locale)
+    trails = tell.trails(found.document)
     rows = [
-        {"step": step.id, "kind": step.kind, "what": said(step), "place": place.removeprefix("$.")}
-        for place, step in all_steps(found.document.steps)
+        {"step": trails[step.id] + step.id, "kind": step.kind, "what": tell.step(step)}
+        for _, step in all_steps(found.document.steps)
     ]
-    show(rows, ("step", "kind", "what", "place"), f"{name}, version {found.version}, {found.status}", False)
+    show(rows, ("step", "kind", "what"), f"{name}, version {found.version}, {found.status}", False)
 
 
 @app.command("versions", help="List a journey's versions.")

@@ -31,7 +31,7 @@ from onevoice.cli import (
     webpush,
 )
 from onevoice.cli.kinds import ExportFormat, ExportKind, ImportKind, KnownAs, Role
-from onevoice.cli.options import AsJson, DataDir
+from onevoice.cli.options import AsJson, DataDir, Locale
 from onevoice.cli.options import settings as _settings
 
 app = typer.Typer(
@@ -182,11 +182,13 @@ Moves = Annotated[
 
 
 @app.command("plan", help="Show what apply would change, and what becomes of people in flight. Saves nothing.")
-def plan_command(place: Place, move: Moves = None, as_json: AsJson = False, data_dir: DataDir = None) -> None:
+def plan_command(
+    place: Place, move: Moves = None, locale: Locale = "en", as_json: AsJson = False, data_dir: DataDir = None
+) -> None:
     """In words, and as a difference."""
     from onevoice.cli import planning
 
-    planning.run(_settings(data_dir), place, move or [], as_json)
+    planning.run(_settings(data_dir), place, move or [], as_json, locale)
 
 
 @app.command("why", help="Say why a customer did or did not get a message, with all rules. Needs the running engine.")
@@ -195,7 +197,7 @@ def why_command(
     journey: Annotated[str | None, typer.Option(help="Only this journey; also how they stand in it")] = None,
     message: Annotated[str | None, typer.Option(help="Only about this message")] = None,
     at: Annotated[str, typer.Option(help="A moment (ISO 8601): what was known, and would be decided, then")] = "",
-    locale: Annotated[str, typer.Option(help="en, it, ro, id or ar")] = "en",
+    locale: Locale = "en",
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
@@ -210,13 +212,14 @@ def apply_command(
     place: Place,
     move: Moves = None,
     is_sure: Annotated[bool, typer.Option("--yes", help="Do not ask, though people are in flight")] = False,
+    locale: Locale = "en",
     as_json: Annotated[bool, typer.Option("--json", help="Print what changed as JSON")] = False,
     data_dir: DataDir = None,
 ) -> None:
     """All or nothing: one bad document and none is saved."""
     from onevoice.cli import applying
 
-    applying.run(_settings(data_dir), place, as_json, move or [], is_sure)
+    applying.run(_settings(data_dir), place, as_json, move or [], is_sure, locale)
 
 
 @app.command("lift", help="What a journey caused: everybody treated against the hold-out, with intervals.")
@@ -269,6 +272,7 @@ def backtest_command(
     known: Annotated[KnownAs, typer.Option(help="People as known then, or as known today")] = KnownAs.THEN,
     reacting: Annotated[bool, typer.Option(help="Whether people react, as they did in the past")] = True,
     check: Annotated[bool, typer.Option("--check", help="Exit 1 where an assertion of the document is broken")] = False,
+    locale: Locale = "en",
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
@@ -278,7 +282,7 @@ def backtest_command(
     from onevoice.cli import backtesting
 
     pause = timedelta(minutes=every) if every is not None else None
-    wish = backtesting.Wish(what, only, since, until, pause, known.value, reacting)
+    wish = backtesting.Wish(what, only, since, until, pause, known.value, reacting, locale)
     raise typer.Exit(backtesting.run(_settings(data_dir), wish, as_json, check))
 
 

@@ -14,6 +14,7 @@ from onevoice.kernel import log
 from onevoice.kernel.settings import Settings, load
 
 DataDir = Annotated[Path | None, typer.Option(help="Where the data is kept (default: ./data)", show_default=False)]
+Locale = Annotated[str, typer.Option(help="Language of the sentences: en, it, ro, id or ar")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")]
 
 

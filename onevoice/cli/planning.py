@@ -21,6 +21,7 @@ from onevoice.engine.load import TABLES
 from onevoice.engine.questions import journey_standing
 from onevoice.journeys import service, versions
 from onevoice.journeys.laid import laid
+from onevoice.journeys.sentences import Telling
 from onevoice.kernel.errors import InvalidInput, Unavailable
 from onevoice.kernel.settings import Settings
 from onevoice.segments import service as segments
@@ -29,18 +30,20 @@ Moves = Mapping[str, Mapping[str, str]]
 """By journey and step of an older version, what becomes of who stands there."""
 
 
-def run(settings: Settings, place: Path, moves: list[str], as_json: bool) -> None:
+def run(settings: Settings, place: Path, moves: list[str], as_json: bool, locale: str = "en") -> None:
     """Prints the plan."""
     with database.opened(settings) as pool, pool.connect() as connection, connection.begin() as transaction:
-        found = planned(connection, settings, place, told(moves))
+        found = planned(connection, settings, place, told(moves), locale)
         transaction.rollback()
     if as_json:
         typer.echo(json.dumps(found, indent=1, ensure_ascii=False))
     else:
-        show(found)
+        show(found, locale)
 
 
-def planned(connection: Connection, settings: Settings, place: Path, moves: Moves) -> list[dict[str, Any]]:
+def planned(
+    connection: Connection, settings: Settings, place: Path, moves: Moves, locale: str = "en"
+) -> list[dict[str, Any]]:
     """Applies the documents in the caller's transaction; tells what changed, and of whom it changes the way."""
     before = {journey.name: journey for journey in service.all_journeys(connection)}
     found = apply(connection, place, settings.clock(), moves)
@@ -55,20 +58,25 @@ def planned(connection: Connection, settings: Settings, place: Path, moves: Move
         if one["kind"] == "segment" and one["version"] > 1:
             one["difference"] = segments.difference(connection, one["name"], one["version"] - 1, one["version"])
         if one["kind"] == "journey":
-            one.update(_journey(connection, one["name"], before.get(one["name"]), standing.get(one["name"], {})))
+            name = one["name"]
+            one.update(_journey(connection, name, before.get(name), standing.get(name, {}), locale))
     return found
 
 
 def _journey(
-    connection: Connection, name: str, before: service.SavedJourney | None, standing: versions.Standing
+    connection: Connection, name: str, before: service.SavedJourney | None, standing: versions.Standing, locale: str
 ) -> dict[str, Any]:
     new, *older = versions.all_versions(connection, name)
     fates = versions.fates(older, laid(name, new.version, new.definition, new.launched_at, new.moves), standing)
     return {
-        "changes": versions.changes(before.document if before else None, new.document),
+        "changes": versions.changes(before.document if before else None, new.document, locale),
         "difference": versions.difference(before.definition if before else None, new.definition),
         "people": [
-            {name: getattr(one, name) for name in ("version", "step", "people", "fate", "to", "said")} for one in fates
+            {
+                **{name: getattr(one, name) for name in ("version", "step", "people", "fate", "to")},
+                "said": one.said(locale),
+            }
+            for one in fates
         ],
     }
 
@@ -96,22 +104,23 @@ def told(moves: list[str]) -> dict[str, dict[str, str]]:
     return found
 
 
-def show(found: list[dict[str, Any]]) -> None:
+def show(found: list[dict[str, Any]], locale: str = "en") -> None:
     """The plan, for reading."""
-    console = Console()
+    console, tell = Console(), Telling(locale)
     changed = [one for one in found if one["changed"]]
     if not changed:
-        console.print("Nothing changes.")
+        console.print(tell.phrase("plan_nothing"))
     for one in changed:
-        word = "new" if one["version"] == 1 else f"becomes version {one['version']}"
-        console.print(f"[bold]{one['kind']} {escape(one['name'])}[/bold] {word}", highlight=False)
+        key = "plan_new" if one["version"] == 1 else "plan_version"
+        head = tell.phrase(key, kind=tell.term(one["kind"]), name=tell.name(one["name"]), n=one["version"])
+        console.print(f"[bold]{escape(head)}[/bold]", highlight=False, soft_wrap=True)
         for sentence in one["changes"]:
-            console.print(f"  {escape(sentence)}", highlight=False)
+            console.print(f"  {escape(sentence)}", highlight=False, soft_wrap=True)
         if one["version"] > 1:
             for line in one["difference"].splitlines():
                 colour = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "default")
-                console.print(f"    [{colour}]{escape(line)}[/{colour}]", highlight=False)
+                console.print(f"    [{colour}]{escape(line)}[/{colour}]", highlight=False, soft_wrap=True)
         for fate in one["people"]:
-            console.print(f"  {escape(fate['said'])}", highlight=False)
+            console.print(f"  {escape(fate['said'])}", highlight=False, soft_wrap=True)
         if one["kind"] == "journey" and one["version"] > 1 and not one["people"]:
-            console.print("  Nobody is in flight on an older version.")
+            console.print(f"  {tell.phrase('plan_nobody')}", highlight=False, soft_wrap=True)

@@ -61,20 +61,3 @@ def check_assertion(assertion: Assertion, place: str) -> None:
     entries = assertion.entries
     if entries is not None and entries.at_least is None and entries.at_most is None:
         raise InvalidInput(f"give at_least, at_most, or both - at `{place}.entries`")
-
-
-def said(assertion: Assertion) -> str:
-    """The assertion as a sentence."""
-    if (messages := assertion.messages) is not None:
-        spans = {"journey": "", "day": " a day", "week": " within any 7 days", "month": " within any 30 days"}
-        on = f" on {messages.channel}" if messages.channel else ""
-        return f"Nobody gets more than {messages.at_most} messages{on}{spans[messages.per]}."
-    if (cost := assertion.cost) is not None:
-        return f"The messages cost at most {cost.at_most:g}{' per person' if cost.per == 'person' else ''}."
-    if (entries := assertion.entries) is not None:
-        limits = [("at least", entries.at_least), ("at most", entries.at_most)]
-        told = " and ".join(f"{word} {number:,}" for word, number in limits if number is not None)
-        return f"People who come in: {told}."
-    if (never := assertion.never) is not None:
-        return f"Nobody gets a message{f' on {never.channel}' if never.channel else ''} after {never.after}."
-    return f"Nobody who is in the segment {assertion.nobody_in} gets a message."

@@ -10,6 +10,7 @@ from msgspec import Meta
 from sqlalchemy import Connection, Row, select, update
 
 from onevoice.customers.contact import store as contact
+from onevoice.journeys.assertions import Assertion
 from onevoice.journeys.backtest.checks import Verdict
 from onevoice.journeys.backtest.replay import Plan, fineness
 from onevoice.journeys.backtest.scratch import Known, Window
@@ -17,6 +18,7 @@ from onevoice.journeys.backtest.trial import Trial
 from onevoice.journeys.document import parse, written
 from onevoice.journeys.models import backtest, backtest_example
 from onevoice.journeys.service import SavedJourney
+from onevoice.journeys.verdicts import asserted, found
 from onevoice.kernel.errors import InvalidInput, NotFound
 from onevoice.segments import service as segments
 from onevoice.segments.service import SavedSegment
@@ -108,31 +110,38 @@ def plan_of(connection: Connection, row: Row[Any]) -> Plan:
 
 def _segments(connection: Connection, asked: Asked) -> list[SavedSegment]:
     """Those saved, with those handed in, in their place or beside them."""
-    found = {segment.name: segment for segment in segments.all_segments(connection)}
+    known = {segment.name: segment for segment in segments.all_segments(connection)}
     for document in asked.segments:
         name = document.get("name")
         if not isinstance(name, str):
             raise InvalidInput("A segment needs a `name`, a text")
         condition(document.get("where"), f"Segment {name}, where")
-        found[name] = SavedSegment(name, 0, document)
-    return [found[name] for name in sorted(found)]
+        known[name] = SavedSegment(name, 0, document)
+    return [known[name] for name in sorted(known)]
 
 
-def one(connection: Connection, number: UUID) -> dict[str, Any]:
-    """A back-test with its result. Raises NotFound."""
+def one(connection: Connection, number: UUID, locale: str = "en") -> dict[str, Any]:
+    """A back-test with its result, what it asserts said in the language of the locale. Raises NotFound."""
     row = connection.execute(select(backtest).where(backtest.c.id == number)).one_or_none()
     if row is None:
         raise NotFound(f"There is no back-test {number}")
-    found = _listed(row)
+    told = _listed(row)
     examples = connection.execute(select(backtest_example).where(backtest_example.c.backtest_id == number))
     by_assertion = {
         example.assertion: {"customer_id": str(example.customer_id), "timeline": example.timeline}
         for example in examples
     }
     if row.result is not None:
-        checks = [{**check, "example": by_assertion.get(check["assertion"])} for check in row.result["checks"]]
-        found["result"] = {**row.result, "checks": checks}
-    return {**found, "definition": row.definition}
+        asserts = parse(row.definition).asserts
+        checks = [
+            {
+                **_in_words(asserts[check["assertion"]], check, locale),
+                "example": by_assertion.get(check["assertion"]),
+            }
+            for check in row.result["checks"]
+        ]
+        told["result"] = {**row.result, "checks": checks}
+    return {**told, "definition": row.definition}
 
 
 def listed(connection: Connection, journey: str, limit: int = 20) -> list[dict[str, Any]]:
@@ -206,7 +215,15 @@ def finish(connection: Connection, number: UUID, trial: Trial, now: datetime) ->
 
 
 def _check(verdict: Verdict) -> dict[str, Any]:
-    return {name: getattr(verdict, name) for name in ("assertion", "said", "holds", "found")}
+    return {name: getattr(verdict, name) for name in ("assertion", "holds", "figures")}
+
+
+def _in_words(assertion: Assertion, check: Mapping[str, Any], locale: str) -> dict[str, Any]:
+    """With `said` and `found`; one kept before there were figures has both already, in English."""
+    if "figures" not in check:
+        return dict(check)
+    said = {"said": asserted(assertion, locale), "found": found(assertion, check["figures"], locale)}
+    return {**check, **said}
 
 
 def end(connection: Connection, number: UUID, state: State, now: datetime, error: str | None = None) -> None:

@@ -13,13 +13,14 @@ import yaml
 from sqlalchemy import Connection, select
 
 from onevoice.journeys import service
-from onevoice.journeys.document import Document, all_steps, parse, written
+from onevoice.journeys.document import Document, Policy, all_steps, parse, written
 from onevoice.journeys.entries import Entry
 from onevoice.journeys.laid import Laid, laid
-from onevoice.journeys.leaving import MOVE, fate
+from onevoice.journeys.leaving import fate
 from onevoice.journeys.models import journey as table
-from onevoice.journeys.sentences import entry_said, happening_said, said
+from onevoice.journeys.sentences import Telling
 from onevoice.journeys.service import SavedJourney
+from onevoice.journeys.steps import Node
 from onevoice.kernel.errors import NotFound
 
 Standing = Mapping[tuple[int, str], int]
@@ -35,17 +36,15 @@ class Fate:
     people: int
     fate: str  # move, finish, leave
     to: str  # the node of the new version, where they move
+    at: Node | None  # the same two as nodes, where their versions have them
+    goes_on_at: Node | None
 
-    @property
-    def said(self) -> str:
+    def said(self, locale: str = "en") -> str:
         """As a sentence."""
-        who = f"{self.people:,} {'person' if self.people == 1 else 'people'} at {self.step} of version {self.version}"
-        if self.fate == MOVE:
-            goes = "goes" if self.people == 1 else "go"
-            return f"{who} {goes} on at {self.to} of the new version."
-        if self.fate == "finish":
-            return f"{who} {'does' if self.people == 1 else 'do'} this step as version {self.version} has it."
-        return f"{who} {'leaves' if self.people == 1 else 'leave'} the journey."
+        tell = Telling(locale)
+        place = tell.place(self.at) if self.at else tell.name(self.step)
+        to = tell.place(self.goes_on_at) if self.goes_on_at else tell.name(self.to)
+        return tell.count(f"fate_{self.fate}", self.people, place=place, version=self.version, to=to)
 
 
 def fates(versions: Sequence[SavedJourney], new: Laid, standing: Standing) -> list[Fate]:
@@ -55,7 +54,8 @@ def fates(versions: Sequence[SavedJourney], new: Laid, standing: Standing) -> li
     for (version, step), people in sorted(standing.items()):
         if version != new.version and people:
             word, to = fate(new, older.get(version), step)
-            found.append(Fate(version, step, people, word, to))
+            old = older.get(version)
+            found.append(Fate(version, step, people, word, to, old.node(step) if old else None, new.node(to)))
     return found
 
 
@@ -95,26 +95,32 @@ def difference(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> str:
     return "\n".join(difflib.unified_diff(before, after, "saved", "new", lineterm=""))
 
 
-def changes(old: Document | None, new: Document) -> list[str]:
+def changes(old: Document | None, new: Document, locale: str = "en") -> list[str]:
     """What changed, a sentence each. All of a journey is new where there was none."""
-    found = []
-    for title, of in _PARTS.items():
-        before, after = (of(one) if one is not None else "" for one in (old, new))
+    tell, found = Telling(locale), []
+    for part, of in _PARTS.items():
+        before, after = (of(tell, one) if one is not None else "" for one in (old, new))
         if before != after:
-            found.append(f"{title}: {after or 'none'}" + (f" Before: {before}" if before else ""))
-    steps = [{step.id: (step, said(step)) for _, step in all_steps(one.steps)} if one else {} for one in (old, new)]
+            key = "part_changed" if before else "part_new"
+            found.append(tell.phrase(key, part=tell.term(part), after=after or tell.term("none"), before=before))
+    steps = [
+        {step.id: (step, tell.step(step)) for _, step in all_steps(one.steps)} if one else {} for one in (old, new)
+    ]
     before_steps, after_steps = steps
     for name, (step, words) in after_steps.items():
+        called = tell.name(name)
         if name not in before_steps:
-            found.append(f"Step {name} is new: {words}")
+            found.append(tell.phrase("step_new", step=called, said=words))
         elif before_steps[name][1] != words:
-            found.append(f"Step {name}: {words} Before: {before_steps[name][1]}")
+            found.append(tell.phrase("step_changed", step=called, after=words, before=before_steps[name][1]))
         elif before_steps[name][0] != step and not _same_but_within(before_steps[name][0], step):
-            found.append(f"Step {name} changed in detail; see the difference.")
-    found += [f"Step {name} is gone: {words}" for name, (_, words) in before_steps.items() if name not in after_steps]
+            found.append(tell.phrase("step_detail", step=called))
+    for name, (_, words) in before_steps.items():
+        if name not in after_steps:
+            found.append(tell.phrase("step_gone", step=tell.name(name), said=words))
     kept = [[name for name in one if name in before_steps and name in after_steps] for one in steps]
     if kept[0] != kept[1]:
-        found.append("The steps come in another order.")
+        found.append(tell.phrase("order"))
     return found
 
 
@@ -137,22 +143,32 @@ def _without_steps(value: Any) -> Any:
     return [_without_steps(one) for one in value] if isinstance(value, list) else value
 
 
-_PARTS: dict[str, Callable[[Document], str]] = {
-    "Title": lambda one: one.title,
-    "Entry": lambda one: entry_said(one.entry),
-    "Topic": lambda one: one.topic,
-    "Hold-out": lambda one: f"{one.holdout:.0%}",
-    "Goal": lambda one: happening_said(one.goal) if one.goal else "",
-    "Exit": lambda one: happening_said(one.exit) if one.exit else "",
-    "Contact policy": lambda one: _flat(written(one).get("policy", {})),
-    "Priority": lambda one: str(one.priority) if one.priority else "",
-    "Transactional": lambda one: "yes" if one.transactional else "",
-    "Status": lambda one: one.status or "",
+_PARTS: dict[str, Callable[[Telling, Document], str]] = {
+    "part_title": lambda tell, one: one.title,
+    "part_entry": lambda tell, one: tell.entry(one.entry),
+    "part_topic": lambda tell, one: tell.name(one.topic),
+    "part_holdout": lambda tell, one: f"{tell.say.number(round(100 * one.holdout, 2))} %.",
+    "part_control": lambda tell, one: tell.term("yes" if one.control else "no") + ".",
+    "part_goal": lambda tell, one: tell.ends_by(one.goal),
+    "part_exit": lambda tell, one: tell.ends_by(one.exit),
+    "part_policy": lambda tell, one: _limits(tell, one.policy),
+    "part_priority": lambda tell, one: f"{one.priority}." if one.priority else "",
+    "part_transactional": lambda tell, one: tell.term("yes") + "." if one.transactional else "",
+    "part_status": lambda tell, one: tell.term(one.status) + "." if one.status else "",
 }
 """The parts of a document beside its steps, each in words."""
 
 
-def _flat(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_flat(one)}" for key, one in value.items())
-    return ", ".join(_flat(one) for one in value) if isinstance(value, list) else str(value)
+def _limits(tell: Telling, policy: Policy) -> str:
+    said = []
+    if policy.cap:
+        length = tell.say.length(f"{policy.cap.days} days")
+        said.append(tell.phrase("cap", messages=tell.count("messages", policy.cap.messages), length=length))
+    if policy.quiet_hours:
+        said.append(tell.phrase("quiet", start=policy.quiet_hours.start, end=policy.quiet_hours.end))
+    said += [tell.phrase(name, length=tell.say.length(length)) for name, length in _waits(policy) if length]
+    return f"{tell.listed(said)}." if said else ""
+
+
+def _waits(policy: Policy) -> list[tuple[str, str]]:
+    return [("gap", policy.gap), ("defer", policy.defer_for)]

@@ -44,14 +44,18 @@ ABANDONED = "1 hour"
 
 def sentence(condition: Condition, locale: str) -> str:
     """The condition in one sentence, in the language of the locale (`en` where we do not speak it)."""
-    tongue = language(locale)
-    return _Speaker(tongue, LANGUAGES[tongue]).sentence(condition)
+    return speaker(locale).sentence(condition)
 
 
 def said(leaf: Asked, locale: str) -> str:
     """What one has who meets a leaf, in the language of the locale: "at least 2 orders in the last 14 days"."""
+    return speaker(locale).said(leaf)
+
+
+def speaker(locale: str) -> "Speaker":
+    """Of the language of the locale."""
     tongue = language(locale)
-    return _Speaker(tongue, LANGUAGES[tongue]).said(leaf)
+    return Speaker(tongue, LANGUAGES[tongue])
 
 
 def plural(tongue: str, number: float) -> str:
@@ -74,8 +78,8 @@ def plural(tongue: str, number: float) -> str:
     return "one" if whole and number == 1 else "other"
 
 
-class _Speaker:
-    """Holds a language while a tree is walked."""
+class Speaker:
+    """Holds a language while a tree is walked; sentences of other parts ask it for their numbers, lengths and names."""
 
     def __init__(self, language: str, words: Words) -> None:
         self.language, self.words = language, words
@@ -260,12 +264,12 @@ def _tidy(text: str) -> str:
     return " ".join(text.split()).replace(" :", ":").replace(" ,", ",")
 
 
-def _event(say: _Speaker, asked: Event) -> str:
+def _event(say: Speaker, asked: Event) -> str:
     counted = say.count("event", asked, say.quoted(asked.name))
     return f"{say.with_(counted, asked.where)} {say.window(asked)}"
 
 
-def _orders(say: _Speaker, asked: Orders) -> str:
+def _orders(say: Speaker, asked: Orders) -> str:
     window = say.window(asked)
     if asked.measure == "count":
         return f"{say.with_(say.count('orders', asked), asked.where)} {window}"
@@ -275,33 +279,33 @@ def _orders(say: _Speaker, asked: Orders) -> str:
     return say.compared(what, asked)
 
 
-def _last_order(say: _Speaker, asked: LastOrder) -> str:
+def _last_order(say: Speaker, asked: LastOrder) -> str:
     if asked.before:
         return say.phrase("last_order_before", length=say.length(asked.before))
     return say.phrase("last_order_within", window=say.lately(asked.within or ""))
 
 
-def _end(say: _Speaker, asked: Last | First) -> str:
+def _end(say: Speaker, asked: Last | First) -> str:
     key = "last" if isinstance(asked, Last) else "first"
     return say.phrase(key, single=say.rows(asked, say.words.singles), window=say.window(asked))
 
 
-def _stopped(say: _Speaker, asked: Stopped) -> str:
+def _stopped(say: Speaker, asked: Stopped) -> str:
     thing, name = ("event", say.quoted(asked.event)) if asked.event is not None else (str(asked.of), "")
     counted = say.with_(say.formed(say.words.counts[thing], asked.at_least, name=name), asked.where)
     return say.phrase("stopped", count=counted, active=say.length(asked.active), quiet=say.length(asked.quiet))
 
 
-def _returned(say: _Speaker, asked: Returned) -> str:
+def _returned(say: Speaker, asked: Returned) -> str:
     single = say.rows(asked, say.words.singles)
     return say.phrase("returned", single=single, window=say.window(asked), quiet=say.length(asked.quiet))
 
 
-def _aggregate(say: _Speaker, asked: Aggregate) -> str:
+def _aggregate(say: Speaker, asked: Aggregate) -> str:
     return say.compared(say.figure(asked), asked)
 
 
-def _sequence(say: _Speaker, asked: Sequence) -> str:
+def _sequence(say: Speaker, asked: Sequence) -> str:
     steps = []
     for number, step in enumerate(asked.steps, 1):
         what = say.rows(step, say.words.singles)
@@ -312,7 +316,7 @@ def _sequence(say: _Speaker, asked: Sequence) -> str:
     return say.phrase("sequence", window=say.window(asked), steps=say.phrase("comma").join(steps))
 
 
-def _category(say: _Speaker, asked: Category) -> str:
+def _category(say: Speaker, asked: Category) -> str:
     group = say.phrase("brand" if isinstance(asked, Brand) else "category")
     parts = {"group": group, "name": say.quoted(asked.name), "window": say.window(asked)}
     if asked.measure == "top":
@@ -323,13 +327,13 @@ def _category(say: _Speaker, asked: Category) -> str:
     return f"{counted} {parts['window']}"
 
 
-def _coupon(say: _Speaker, asked: Coupon) -> str:
+def _coupon(say: Speaker, asked: Coupon) -> str:
     counted = say.count("coupon", asked, say.word(asked.state))
     named = say.phrase("coupon_name", count=counted, name=say.quoted(asked.coupon)) if asked.coupon else counted
     return f"{named} {say.window(asked)}"
 
 
-def _loyalty(say: _Speaker, asked: Loyalty) -> str:
+def _loyalty(say: Speaker, asked: Loyalty) -> str:
     if asked.member is not None:
         return say.phrase("loyalty_member")
     if asked.tier is not None:
@@ -337,7 +341,7 @@ def _loyalty(say: _Speaker, asked: Loyalty) -> str:
     return say.count("points", asked)
 
 
-def _cart(say: _Speaker, asked: Cart) -> str:
+def _cart(say: Speaker, asked: Cart) -> str:
     length = say.length(asked.abandoned_after or ABANDONED)
     what = say.phrase(f"cart_{asked.state}", length=length, window=say.window(asked)).strip()
     for how in ("at_least", "at_most"):
@@ -347,7 +351,7 @@ def _cart(say: _Speaker, asked: Cart) -> str:
     return say.with_(what, asked.contains)
 
 
-def _rfm(say: _Speaker, asked: Rfm) -> str:
+def _rfm(say: Speaker, asked: Rfm) -> str:
     scores = []
     if asked.group is not None:
         groups = [asked.group] if isinstance(asked.group, str) else asked.group
@@ -360,24 +364,24 @@ def _rfm(say: _Speaker, asked: Rfm) -> str:
     return say.phrase("rfm", scores=said, window=window) if window else said
 
 
-def _near(say: _Speaker, asked: Near) -> str:
+def _near(say: Speaker, asked: Near) -> str:
     place = f"({asked.latitude}, {asked.longitude})"
     return say.phrase(f"near_{asked.of}", km=say.number(asked.km), place=place)
 
 
-def _anniversary(say: _Speaker, asked: Anniversary) -> str:
+def _anniversary(say: Speaker, asked: Anniversary) -> str:
     key = {(False, False): "_today", (True, False): "_ahead", (False, True): "_ago", (True, True): ""}
     ahead, ago = (say.formed(say.words.units["day"], number) for number in (asked.ahead, asked.ago))
     name = "anniversary" + key[asked.ahead > 0, asked.ago > 0]
     return say.phrase(name, trait=say.quoted(asked.trait), ahead=ahead, ago=ago)
 
 
-def _share(say: _Speaker, asked: Share) -> str:
+def _share(say: Speaker, asked: Share) -> str:
     parts = {"percent": say.number(asked.percent), "salt": say.quoted(asked.salt), "skip": say.number(asked.skip)}
     return say.phrase("share_skip" if asked.skip else "share", **parts)
 
 
-SAYINGS: dict[type[Asked], Callable[[_Speaker, Any], str]] = {
+SAYINGS: dict[type[Asked], Callable[[Speaker, Any], str]] = {
     Trait: lambda say, asked: say.compared(say.phrase("trait", name=say.quoted(asked.name)), asked),
     Event: _event,
     Aggregate: _aggregate,

@@ -124,11 +124,11 @@ def test_what_changed_is_said_step_by_step() -> None:
     changed["steps"].append({"id": "bye", "send": {"channel": "sms", "template": "bye"}})
     found = versions.changes(parse(FIRST), parse(changed))
     assert found == [
-        "Hold-out: 10% Before: 0%",
-        "Priority: 5",
-        "Step pause: Wait 4 days. Before: Wait 3 days.",
-        "Step bye is new: Send by sms with bye.",
-        "Step second is gone: Wait 5 days.",
+        "Hold-out: 10 %. Before: 0 %.",
+        "Priority: 5.",
+        "Step “pause”: Wait 4 days. Before: Wait 3 days.",
+        "Step “bye” is new: Send by SMS with “bye”.",
+        "Step “second” is gone: Wait 5 days.",
     ]
     difference = versions.difference(FIRST, changed)
     assert "-  wait: 3 days" in difference and "+  wait: 4 days" in difference
@@ -165,8 +165,11 @@ def test_apply_shows_who_is_in_flight_and_wants_a_yes(
         return done.exit_code, done.stdout
 
     status, out = typed("plan", str(file))
-    assert status == 0 and "Step second is gone" in out
-    assert "3 people at second/held of version 1 do this step as version 1 has it." in out
+    assert status == 0 and "Step “second” is gone" in out
+    assert "3 people at “second” (waiting) of version 1 do this step as that version has it." in out
+    italian = typed("plan", str(file), "--locale", "it")[1]
+    assert "Percorso «care»: diventa la versione 2" in italian
+    assert "3 persone in «second» (in attesa) della versione 1 compiono questo passo" in italian
     assert (
         json.loads(typed("plan", str(file), "--move", "care.second=leave", "--json")[1])[0]["people"][1]["fate"]
         == "leave"

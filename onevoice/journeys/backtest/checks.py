@@ -13,7 +13,7 @@ from onevoice.catalog.facts import ORDERS
 from onevoice.catalog.orders import made
 from onevoice.delivery.facts import MESSAGE_EVENTS, MESSAGES
 from onevoice.events.facts import EVENTS
-from onevoice.journeys.assertions import Assertion, Cost, Entries, Messages, Never, said
+from onevoice.journeys.assertions import Assertion, Cost, Entries, Messages, Never
 from onevoice.journeys.backtest.scratch import Scratch
 from onevoice.journeys.facts import DECISIONS, ENROLMENTS
 from onevoice.segments.facts import SEGMENT_MEMBERS
@@ -26,12 +26,14 @@ TIMELINE = 60
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether one assertion holds; `found` is what was found instead, in words."""
+    """Whether one assertion holds, and the figures by which it does or does not: of `cost` the cost (None where what a
+    message costs is not known on the channels `unpriced`), of `entries` who entered, of `nobody_in` the messages to
+    members, else how many people break it and the most that one of them (or of all) gets. In words: verdicts.py.
+    """
 
     assertion: int  # its place in the document
-    said: str
     holds: bool
-    found: str
+    figures: dict[str, Any]
     customer_id: int | None = None
     timeline: list[dict[str, Any]] = field(default_factory=list)
 
@@ -68,38 +70,37 @@ def verdicts(scratch: Scratch, journey: str, noticed: Noticing, totals: dict[str
 def _verdict(
     scratch: Scratch, journey: str, number: int, assertion: Assertion, noticed: Noticing, totals: dict[str, Any]
 ) -> Verdict:
-    sentence = said(assertion)
     if assertion.cost is not None:
-        return Verdict(number, sentence, *_cost(assertion.cost, totals))
+        return Verdict(number, *_cost(assertion.cost, totals))
     if assertion.entries is not None:
-        return Verdict(number, sentence, *_entries(assertion.entries, totals))
+        return Verdict(number, *_entries(assertion.entries, totals))
     if assertion.messages is not None:
-        people, customer, words = _too_many(scratch, journey, assertion.messages)
+        figures, customer = _too_many(scratch, journey, assertion.messages)
     elif assertion.never is not None:
-        people, customer, words = _after(scratch, journey, assertion.never)
+        figures, customer = _after(scratch, journey, assertion.never)
     else:
-        people, customer = noticed.breaches.get(number, (0, None))
-        words = f"{people:,} messages went to members" if people else "no message went to a member"
-    if not people or customer is None:
-        return Verdict(number, sentence, True, words)
-    return Verdict(number, sentence, False, words, customer, timeline(scratch, journey, customer))
+        count, customer = noticed.breaches.get(number, (0, None))
+        figures = {"messages": count}
+    if customer is None:
+        return Verdict(number, True, figures)
+    return Verdict(number, False, figures, customer, timeline(scratch, journey, customer))
 
 
-def _cost(asked: Cost, totals: dict[str, Any]) -> tuple[bool, str]:
+def _cost(asked: Cost, totals: dict[str, Any]) -> tuple[bool, dict[str, Any]]:
     cost, people = totals["cost"], totals["entered"]
     if cost is None:
-        return False, f"what a message costs is not known on {', '.join(totals['unpriced'])}"
+        return False, {"cost": None, "unpriced": totals["unpriced"]}
     found = cost / max(people, 1) if asked.per == "person" else cost
-    return found <= asked.at_most, f"{found:.4f}{' per person' if asked.per == 'person' else ''}"
+    return found <= asked.at_most, {"cost": found}
 
 
-def _entries(asked: Entries, totals: dict[str, Any]) -> tuple[bool, str]:
+def _entries(asked: Entries, totals: dict[str, Any]) -> tuple[bool, dict[str, Any]]:
     entered = totals["entered"]
     enough = asked.at_least is None or entered >= asked.at_least
-    return enough and (asked.at_most is None or entered <= asked.at_most), f"{entered:,} came in"
+    return enough and (asked.at_most is None or entered <= asked.at_most), {"entered": entered}
 
 
-def _too_many(scratch: Scratch, journey: str, asked: Messages) -> tuple[int, int | None, str]:
+def _too_many(scratch: Scratch, journey: str, asked: Messages) -> tuple[dict[str, Any], int | None]:
     messages = scratch.table(MESSAGES)
     mine = messages.filter(messages.journey == journey)
     if asked.channel:
@@ -111,10 +112,10 @@ def _too_many(scratch: Scratch, journey: str, asked: Messages) -> tuple[int, int
         so_far = ibis.range_window(group_by="customer_id", order_by="planned_at", preceding=within, following=0)
         counted = mine.mutate(n=mine.count().over(so_far))
         each = counted.group_by("customer_id").aggregate(n=counted.n.max())
-    return _worst(scratch, each.filter(each.n > asked.at_most), "the most that somebody gets is {most}")
+    return _worst(scratch, each, asked.at_most)
 
 
-def _after(scratch: Scratch, journey: str, asked: Never) -> tuple[int, int | None, str]:
+def _after(scratch: Scratch, journey: str, asked: Never) -> tuple[dict[str, Any], int | None]:
     messages, enrolments = scratch.table(MESSAGES), scratch.table(ENROLMENTS)
     mine = messages.filter(messages.journey == journey)
     if asked.channel:
@@ -127,17 +128,20 @@ def _after(scratch: Scratch, journey: str, asked: Never) -> tuple[int, int | Non
     both = sent.join(done, sent.customer_id == done.doer)
     late = both.filter(both.done_at > both.entered_at, both.planned_at > both.done_at)
     each = late.group_by("customer_id").aggregate(n=late.message_id.nunique())
-    return _worst(scratch, each, "one of them gets {most}")
+    return _worst(scratch, each, 0)
 
 
-def _worst(scratch: Scratch, each: ir.Table, words: str) -> tuple[int, int | None, str]:
-    """How many people break it, and who does most; the first by number where several do."""
-    (row,) = scratch.rows(each.aggregate(people=each.count(), most=each.n.max()))
-    if not row["people"]:
-        return 0, None, "nobody breaks it"
-    worst = each.filter(each.n == row["most"])
+def _worst(scratch: Scratch, each: ir.Table, allowed: int) -> tuple[dict[str, Any], int | None]:
+    """How many people get more than is allowed, the most that somebody gets, and who of those that break it gets the
+    most: the first by number where several do."""
+    over = each.n > allowed
+    (row,) = scratch.rows(each.aggregate(people=each.count(where=over), most=each.n.max()))
+    figures = {"people": row["people"], "most": row["most"] or 0}
+    if not figures["people"]:
+        return figures, None
+    worst = each.filter(each.n == figures["most"])
     (first,) = scratch.rows(worst.aggregate(customer_id=worst.customer_id.min()))
-    return row["people"], first["customer_id"], f"{row['people']:,} people break it; {words.format(most=row['most'])}"
+    return figures, first["customer_id"]
 
 
 def timeline(scratch: Scratch, journey: str, customer_id: int) -> list[dict[str, Any]]:

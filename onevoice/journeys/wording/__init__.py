@@ -1,4 +1,6 @@
-"""The words that say why somebody got a message, did not, or not yet: one file per locale, each with the same keys."""
+"""The words of journeys, one file per locale, each with the same keys: `WORDS` say why somebody got a message, did not,
+or not yet; `PHRASES`, `COUNTS` (in the plural forms of the language, as CLDR has them) and `TERMS` tell of a journey
+and of what a new version changes (sentences.py)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,13 +8,12 @@ from typing import Any
 from onevoice.journeys.wording import ar, en, id, it, ro
 from onevoice.kernel.locales import language
 
-WORDS: Mapping[str, Mapping[str, str]] = {
-    "en": en.WORDS,
-    "it": it.WORDS,
-    "ro": ro.WORDS,
-    "id": id.WORDS,
-    "ar": ar.WORDS,
-}
+_TONGUES = {"en": en, "it": it, "ro": ro, "id": id, "ar": ar}
+
+WORDS: Mapping[str, Mapping[str, str]] = {tongue: words.WORDS for tongue, words in _TONGUES.items()}
+PHRASES: Mapping[str, Mapping[str, str]] = {tongue: words.PHRASES for tongue, words in _TONGUES.items()}
+COUNTS: Mapping[str, Mapping[str, dict[str, str]]] = {tongue: words.COUNTS for tongue, words in _TONGUES.items()}
+TERMS: Mapping[str, Mapping[str, str]] = {tongue: words.TERMS for tongue, words in _TONGUES.items()}
 
 
 def sentence(locale: str, outcome: str, reason: str, channel: str, seen: Mapping[str, Any]) -> str:

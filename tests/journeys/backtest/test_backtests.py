@@ -94,7 +94,11 @@ def test_an_assertion_that_is_broken_names_somebody_with_their_timeline(db: Data
     assert many["example"]["customer_id"] == nobody["example"]["customer_id"]
     words = [one["what"] for one in many["example"]["timeline"]]
     assert words[0] == "entered" and "decided" in words
-    assert entries["example"] is None and "messages went to members" in nobody["found"]
+    assert entries["example"] is None and nobody["figures"]["messages"] > 0
+    with db.connect() as connection:
+        checks = backtests.one(connection, number, "it")["result"]["checks"]
+    assert checks[0]["said"] == "Nessuno riceve più di 0 messaggi in qualsiasi periodo di 7 giorni."
+    assert "il massimo: 1 messaggio." in checks[0]["found"]
 
 
 def test_one_that_waits_can_be_given_up_and_one_that_fails_says_why(db: Database, shop: Warehouse) -> None:
@@ -134,6 +138,8 @@ def test_the_command_runs_it_alone_and_fails_where_an_assertion_is_broken(
     told = json.loads(done.stdout)
     assert done.exit_code == 1  # nobody is there, so nobody came in
     assert [check["holds"] for check in told["checks"]] == [True, False, True, True]
+    arabic = CliRunner().invoke(app, ["backtest", str(file), *window, "--locale", "ar"]).stdout
+    assert "غير متحقق عدد الداخلين: 1 على الأقل." in arabic
     with db.begin() as connection:
         segments.save(connection, SHOP, NOW)
         service.save(connection, {**GREETING, "assert": []}, NOW)
