@@ -55,6 +55,9 @@ class Brand(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     title: Name  # what customers call it
     default: bool = False  # the brand of templates that name none
     website: str = ""
+    tracking_url: Annotated[str, Meta(pattern=r"^(https?://[a-z0-9.-]+(:\d+)?)?$")] = (
+        ""  # where its messages' links lead
+    )
     currency: Annotated[str, Meta(pattern="^([A-Z]{3})?$")] = ""
     country: str = ""  # whose address is shown where the customer's country has none
     logo: Logo | None = None
@@ -92,6 +95,7 @@ def values(brand: Brand | None, locale: str) -> dict[str, Any]:
     return {
         "name": brand.title,
         "website": brand.website,
+        "tracking_url": brand.tracking_url,
         "currency": brand.currency,
         "logo": msgspec.to_builtins(brand.logo) | {"alt": brand.logo.alt or brand.title, "width": brand.logo.width}
         if brand.logo

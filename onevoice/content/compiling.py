@@ -29,10 +29,13 @@ OPEN_PIXEL = "open_pixel_url"
 PREFERENCES = "preferences_url"
 """The variable that holds the address of the page on which the reader chooses what to get."""
 
+TRAP = "trap_url"
+"""The variable of a link that no reader sees: whoever follows it is a machine (delivery.unmasked)."""
+
 CONFIRM = "confirm_url"
 """The variable of a double opt-in's message: the link that confirms."""
 
-UNTRACKED = (UNSUBSCRIBE, PREFERENCES, CONFIRM)
+UNTRACKED = (UNSUBSCRIBE, PREFERENCES, CONFIRM, TRAP)
 """Links that lead to us and tell no interest in anything; they stay as they are."""
 
 HTML_FIELDS = frozenset(("html",))
@@ -171,6 +174,7 @@ def _email(source: EmailSource, locale: str, brand: Mapping[str, Any]) -> dict[s
     text = source.text or _TAG_LINE.sub(r"\1", liquid.put_back(plain_text(html, liquid.PLACE)))
     if source.preheader:
         html = _after_body(html, _PREHEADER.format(liquid.take_out(source.preheader)))
+    html = _after_body(html, _TRAP)  # first of all links, so that a scanner shows itself before it follows others
     pixel = f'<img src="{{{{ {OPEN_PIXEL} }}}}" width="1" height="1" alt="" style="display:block">'
     html = html.replace("</body>", f"{pixel}</body>")
     return {
@@ -181,6 +185,7 @@ def _email(source: EmailSource, locale: str, brand: Mapping[str, Any]) -> dict[s
 
 
 _PREHEADER = '<div style="display:none;max-height:0;overflow:hidden;opacity:0">{}</div>'
+_TRAP = f'<a href="{{{{ {TRAP} }}}}" rel="nofollow" tabindex="-1" aria-hidden="true" style="display:none"></a>'
 _TAG_LINE = re.compile(r"^((?:\{%[^\n]*?%\})+)\n+", re.MULTILINE)
 _HREF = re.compile(r'(<(?:a|area)\b[^>]*?\shref=")([^"]*)(")')
 

@@ -11,7 +11,7 @@ from liquid.template import BoundTemplate
 
 from onevoice.channels.pieces import Pieces
 from onevoice.content.buffer import MARK, PieceBuffer
-from onevoice.content.compiling import HTML_FIELDS, OPEN_PIXEL, PREFERENCES, UNSUBSCRIBE
+from onevoice.content.compiling import HTML_FIELDS, OPEN_PIXEL, PREFERENCES, TRAP, UNSUBSCRIBE
 from onevoice.content.language import parse
 from onevoice.kernel.errors import InvalidInput
 
@@ -33,6 +33,7 @@ class Links(Protocol):
     unsubscribe_url: str
     open_pixel_url: str
     preferences_url: str
+    trap_url: str
 
     def tracked(self, addresses: list[str]) -> list[str]:
         """An address on our side for each, which leads on to it and is counted."""
@@ -45,6 +46,7 @@ class UntrackedLinks:
     unsubscribe_url = "https://example.com/u/0123456789abcdef"
     open_pixel_url = ""
     preferences_url = "https://example.com/preferences/0123456789abcdef01234567"
+    trap_url = "https://example.com/h/0123456789abcdef"
 
     def tracked(self, addresses: list[str]) -> list[str]:
         """The addresses themselves."""
@@ -88,7 +90,7 @@ def prepared(
 def render(template: Template, variables: Mapping[str, Any], links: Links) -> dict[str, str]:
     """The content for one customer, with tracked links. Raises InvalidInput where the template cannot be rendered."""
     known = {**variables, UNSUBSCRIBE: links.unsubscribe_url, OPEN_PIXEL: links.open_pixel_url}
-    known[PREFERENCES] = links.preferences_url
+    known[PREFERENCES], known[TRAP] = links.preferences_url, links.trap_url
     if template.brand:
         known["brand"] = template.brand
     buffers: dict[str, PieceBuffer] = {}

@@ -39,7 +39,7 @@ class Composer:
         template = self._template(message)
         if _JSON_MARK in text:
             text = _MARKED.sub(r"\1", text)  # a value must not be able to make itself a link
-        links = self.links.of_message(message.number)
+        links = self.links.of_message(message.number, template.brand.get("tracking_url", ""))
         content = rendering.render(template, msgspec.json.decode(text), links)
         return OutboundMessage(
             str(message.id),

@@ -97,8 +97,8 @@ class _Pages:
             return HTMLResponse(preferences_page.busy(locale), 429, headers={**HEADERS, "retry-after": "600"})
         form = await _form(request)
         note = await run_in_threadpool(self._change, reader, form, locale, _evidence(request, "preferences"))
-        address = f"/preferences/{request.path_params['token']}?language={locale}&done={note}"
-        return RedirectResponse(self._base_url + address, 303, headers=HEADERS)
+        # To the page itself, on whichever of our domains the reader came to.
+        return RedirectResponse(f"?language={locale}&done={note}", 303, headers=HEADERS)
 
     def _change(self, reader: _Reader, form: dict[str, list[str]], locale: str, evidence: dict[str, Any]) -> str:
         now = self._clock.now()

@@ -166,6 +166,7 @@ def _message(
     version = templates.newest_versions(connection).get(template["name"])  # a shop may have saved its own words
     if version is None:
         version, _ = templates.save(connection, template, now, Path())
+    brand = templates.find(connection, template["name"], version, locale, pending.channel).brand
     return QueuedMessage(
         message_id=str(fact_id(STEP, pending.id)),
         journey="",
@@ -178,7 +179,7 @@ def _message(
         locale=locale,
         topic=pending.topic,
         variables={
-            CONFIRM: f"{base_url}/consent/{tokens.confirmation(pending.id)}",
+            CONFIRM: f"{brand.get('tracking_url') or base_url}/consent/{tokens.confirmation(pending.id)}",
             "topic": topics.named(connection, pending.topic).title(locale),
         },
         not_before=now,

@@ -31,25 +31,26 @@ class LinkMaker:
         for link_id in ids:
             self.fresh.pop(link_id, None)
 
-    def of_message(self, number: int) -> "MessageLinks":
-        """The links of the message with this number."""
-        return MessageLinks(self, number)
+    def of_message(self, number: int, base_url: str = "") -> "MessageLinks":
+        """The links of the message with this number, on its brand's own domain if it has one."""
+        return MessageLinks(self, number, base_url or self.base_url)
 
 
 class MessageLinks:
     """The addresses of one message's links, as content.rendering asks for them."""
 
-    __slots__ = ("_maker", "_number", "open_pixel_url", "preferences_url", "unsubscribe_url")
+    __slots__ = ("_base_url", "_maker", "_number", "open_pixel_url", "preferences_url", "trap_url", "unsubscribe_url")
 
-    def __init__(self, maker: LinkMaker, number: int) -> None:
-        self._maker, self._number = maker, number
-        base, tokens = maker.base_url, maker.tokens
+    def __init__(self, maker: LinkMaker, number: int, base_url: str) -> None:
+        self._maker, self._number, self._base_url = maker, number, base_url
+        base, tokens = base_url, maker.tokens
         self.unsubscribe_url = f"{base}/u/{tokens.message(number, Use.UNSUBSCRIBE)}"
         self.preferences_url = f"{base}/preferences/{tokens.preferences(number)}"
         self.open_pixel_url = f"{base}/o/{tokens.message(number, Use.OPEN)}"
+        self.trap_url = f"{base}/h/{tokens.message(number, Use.TRAP)}"
 
     def tracked(self, addresses: list[str]) -> list[str]:
         """A signed address on our side for each target."""
-        prefix = f"{self._maker.base_url}/c/"
+        prefix = f"{self._base_url}/c/"
         ids = [self._maker.link_id(address) for address in addresses]
         return [prefix + token for token in self._maker.tokens.clicks(self._number, ids)]

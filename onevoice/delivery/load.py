@@ -4,15 +4,18 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
+import ibis.expr.types as ir
 import msgspec
 
 from onevoice.database.inbox import Entry
 from onevoice.delivery.facts import MESSAGE_EVENTS, MESSAGES
 from onevoice.delivery.schemas import MessageEntry
 from onevoice.delivery.statuses import project
+from onevoice.delivery.unmasked import REVEALING, unmasked
 from onevoice.kernel.clock import naive
-from onevoice.warehouse import Warehouse
+from onevoice.warehouse import Warehouse, remembered
 
+_project = remembered(project)
 _entry = msgspec.json.Decoder(MessageEntry)
 
 
@@ -28,9 +31,15 @@ def load(warehouse: Warehouse, entries: Sequence[Entry]) -> None:
     touched = warehouse.stage("touched_messages", fresh.select("message_id").distinct())
     messages = warehouse.table(MESSAGES).semi_join(touched, "message_id")
     news = held.semi_join(touched, "message_id")
-    warehouse.replace(MESSAGES, ["message_id"], project(messages, news))
+    if not REVEALING.isdisjoint(columns["news"]):
+        warehouse.replace(MESSAGE_EVENTS, ["event_id"], _unmasked(warehouse, news))
+    warehouse.replace(MESSAGES, ["message_id"], _project(messages, news))
     warehouse.drop("touched_messages")
     warehouse.drop("fresh_news")
+
+
+def _unmasked(warehouse: Warehouse, news: ir.Table) -> ir.Table:
+    return unmasked(news.mutate(link=warehouse.json_value(news.detail, "link"))).drop("link")
 
 
 def _rows(entry: Entry) -> Iterator[dict[str, Any]]:

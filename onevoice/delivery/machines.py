@@ -10,10 +10,16 @@ from datetime import timedelta
 APPLE_MAIL_PRIVACY = "Mozilla/5.0"
 """The whole user agent of Apple's proxy, which fetches every picture whether or not the mail is read."""
 
+TRAPPED = "trapped"
+"""The news that somebody followed the link that no reader sees; what it means for the others is in unmasked.py."""
+
 # Google's image proxy is not among them: it fetches when the reader opens the mail.
 _MACHINES = re.compile(
-    r"bot\b|crawler|spider|scanner|preview|barracuda|mimecast|proofpoint|symantec|forcepoint|trendmicro|safelinks"
-    r"|^curl/|^wget/|^python-|^go-http-client|^java/|^okhttp|headless",
+    r"bot\b|crawler|spider|scanner|preview|slurp|headless|phantomjs|puppeteer|playwright|selenium|link ?check"
+    r"|barracuda|mimecast|proofpoint|symantec|forcepoint|trendmicro|trend micro|safelinks|sophos|fireeye|trellix"
+    r"|ironport|cloudmark|fortimail|fortiguard|zscaler|vadesecure|hornetsecurity|virustotal|facebookexternalhit"
+    r"|^(curl|wget|java|okhttp|axios|node-fetch|undici|node|ruby|php|perl|libwww-perl|apache-httpclient|guzzlehttp"
+    r"|postmanruntime|whatsapp|snapchat|viber)\b|^(python|go-http-client|aiohttp|httpx)",
     re.IGNORECASE,
 )
 

@@ -16,7 +16,7 @@ from onevoice.database import driver, inbox
 from onevoice.database.inbox import Entry
 from onevoice.delivery import consequences, doubts, inbound, unsubscribe_page
 from onevoice.delivery.consequences import About
-from onevoice.delivery.machines import machine
+from onevoice.delivery.machines import TRAPPED, machine
 from onevoice.delivery.schemas import MessageEntry
 from onevoice.delivery.settlement import entry
 from onevoice.delivery.tokens import Tokens, Use
@@ -52,6 +52,7 @@ def routes(
     return [
         Route("/o/{token}", readers.opened, methods=["GET"]),
         Route("/c/{token}", readers.clicked, methods=["GET"]),
+        Route("/h/{token}", readers.trapped, methods=["GET"]),
         Route("/u/{token}", readers.asked, methods=["GET"]),
         Route("/u/{token}", readers.unsubscribed, methods=["POST"]),
         Route("/webhooks/{channel}", providers.told, methods=["POST"]),
@@ -85,6 +86,14 @@ class _Readers:
             await self._note(request, message, News.CLICKED, {"link": target})
         return RedirectResponse(target, 302, headers=_UNCACHED)
 
+    async def trapped(self, request: Request) -> Response:
+        """Nothing to see; whoever comes here is a machine, and so is who followed the other links just now."""
+        number = self._tokens.read_message(request.path_params["token"], Use.TRAP)
+        message = await run_in_threadpool(self._message, number) if number is not None else None
+        if message is not None:
+            await self._note(request, message, TRAPPED, {})
+        return Response(status_code=204, headers=_UNCACHED)
+
     async def asked(self, request: Request) -> Response:
         """The page that asks. It changes nothing: scanners open every link."""
         message = await self._of_unsubscribe(request)
@@ -112,12 +121,13 @@ class _Readers:
         page = unsubscribe_page.gone(negotiated(request.headers.get("accept-language")))
         return HTMLResponse(page, 404, headers=_UNCACHED)
 
-    async def _note(self, request: Request, message: About, news: News, detail: dict[str, Any]) -> None:
+    async def _note(self, request: Request, message: About, news: str, detail: dict[str, Any]) -> None:
         """Writes the news down; a reader must get the picture or the page even where that fails."""
         now = self._clock.now()
         agent = request.headers.get("user-agent", "")[:500]
         mailed_at = message.attempted_at if message.channel == "email" else None
-        reason = machine(request.method, request.headers, now - mailed_at if mailed_at else None)
+        since_sent = now - mailed_at if mailed_at else None
+        reason = TRAPPED if news == TRAPPED else machine(request.method, request.headers, since_sent)
         told = MessageEntry(
             message_id=str(message.id),
             event_id=fact_id(news, message.id, now.isoformat(), agent, detail.get("link", "")).hex,
@@ -237,6 +247,7 @@ def _path(name: str, operations: dict[str, Any]) -> dict[str, Any]:
 OPENAPI_PATHS: dict[str, Any] = {
     "/o/{token}": _path("token", {"get": _operation("Note that an e-mail was opened", "A picture of one pixel")}),
     "/c/{token}": _path("token", {"get": _operation("Follow a tracked link", "On to the link's target", "302")}),
+    "/h/{token}": _path("token", {"get": _operation("A link no reader sees: it tells machines", "Nothing", "204")}),
     "/u/{token}": _path(
         "token",
         {

@@ -31,6 +31,7 @@ class Use(StrEnum):
     OPEN = "o"
     UNSUBSCRIBE = "u"
     PREFERENCES = "p"
+    TRAP = "h"  # the link that no reader sees
     ANSWER = "a"  # where bounces and answers go, in an address
     CONFIRM = "d"  # of a double opt-in, not of a message
 

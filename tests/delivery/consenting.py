@@ -3,7 +3,7 @@
 import asyncio
 from html.parser import HTMLParser
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urljoin
 
 import httpx
 from sqlalchemy import Engine
@@ -32,7 +32,7 @@ class Browser:
         """Opens the page, sets the switches so that exactly `wanted` are on, saves, follows the redirect."""
         shown = Form(self.open(url).text).shown
         fields = [*(("shown", key) for key in shown), *(("on", key) for key in wanted), ("action", "save")]
-        return self.open(self.post(url, fields).headers["location"])
+        return self.open(urljoin(url, self.post(url, fields).headers["location"]))
 
     def _call(self, method: str, url: str, **more: Any) -> httpx.Response:
         async def run() -> httpx.Response:

@@ -165,7 +165,7 @@ def test_a_redirect_leads_to_the_page_and_nowhere_else(ready: Settings, db: Engi
     answer = Browser(db, ready).post(
         f"{url}?language=//evil.example&done=//evil.example", [("action", "//evil.example"), ("next", "//evil.example")]
     )
-    assert answer.status_code == 303 and answer.headers["location"] == f"{url}?language=it&done=unchanged"
+    assert answer.status_code == 303 and answer.headers["location"] == "?language=it&done=unchanged"
     assert "evil" not in Browser(db, ready).open(f"{url}?done=<b>evil").text
 
 
