@@ -57,24 +57,19 @@ def standing(warehouse: Warehouse, now: datetime, abandoned_after: timedelta = A
     Converted is also a cart whose customer ordered online after its last change, on whatever device, or whose checkout
     or id an order names. An empty cart is never abandoned.
     """
-    carts, orders = warehouse.table(CARTS), warehouse.table(ORDERS)
-    online = orders.filter(orders.channel != "offline", orders.status != "cancelled")
-    online = online.filter(online.ordered_at <= ibis.timestamp(naive(now)))
-    carts = carts.filter(carts.updated_at <= ibis.timestamp(naive(now)))
-    by_customer = online.group_by("customer_id").aggregate(bought_at=online.ordered_at.max())
-    rows = carts.left_join(by_customer, "customer_id").drop("customer_id_right")
-    is_bought = ibis.coalesce(rows.bought_at >= rows.updated_at, False)
-    for mine, theirs in (("cart_id", "cart_id"), ("checkout_id", "checkout_id"), ("order_id", "order_id")):
-        named = online.filter(online[theirs].notnull()).group_by(named=online[theirs])
-        named = named.aggregate(**{f"{mine}_at": online.ordered_at.max()})
-        rows = rows.left_join(named, rows[mine] == named.named).drop("named")
-    for name in ("cart_id", "checkout_id", "order_id"):
-        is_bought = is_bought | ibis.coalesce(rows[f"{name}_at"] >= rows.updated_at, False)
-    limit = ibis.timestamp(naive(now - abandoned_after))
-    left_alone = (rows.updated_at <= limit) & (rows["items"] > 0)
-    state = ibis.ifelse(
-        (rows.state == "converted") | is_bought, "converted", ibis.ifelse(left_alone, "abandoned", "open")
-    )
+    at = ibis.timestamp(naive(now))
+    orders = warehouse.table(ORDERS)
+    online = orders.filter(orders.channel != "offline", orders.status != "cancelled", orders.ordered_at <= at)
+    rows: ir.Table = warehouse.table(CARTS).filter(lambda carts: carts.updated_at <= at)
+    for key in ("customer_id", "cart_id", "checkout_id", "order_id"):
+        named = online.filter(online[key].notnull()).group_by(**{f"{key}_ordered": online[key]})
+        last = named.aggregate(**{f"{key}_at": online.ordered_at.max()})
+        rows = rows.left_join(last, rows[key] == last[f"{key}_ordered"])
+    is_bought = rows.state == "converted"
+    for key in ("customer_id", "cart_id", "checkout_id", "order_id"):
+        is_bought = is_bought | (rows[f"{key}_at"] >= rows.updated_at)
+    left_alone = (rows.updated_at <= ibis.timestamp(naive(now - abandoned_after))) & (rows["items"] > 0)
+    state = ibis.cases((is_bought, "converted"), (left_alone, "abandoned"), else_="open")
     return rows.mutate(state=state).select(*CARTS.columns)
 
 

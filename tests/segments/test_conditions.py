@@ -477,6 +477,16 @@ def test_an_anniversary_is_on_the_customers_own_day(shop: Warehouse) -> None:
     assert {c for c in found if c in there} == {c for c in there if newest("birthday").get(c) == "1985-03-01"} != set()
 
 
+def test_a_trait_that_one_event_gave_two_identifiers_of_a_customer_is_one_value(store: Warehouse) -> None:
+    shop = make()
+    told = {"customer_id": 7, "name": "size", "occurred_at": TODAY, "event_id": "e"}
+    shop.traits = [{**told, "identifier_id": 70 + number, "value": str(number)} for number in (1, 3, 2)]
+    fill(store, shop)
+    found = members(condition({"trait": {"name": "size", "exists": True}}), store, NOW)
+    assert [row["customer_id"] for row in store.rows(found)] == [7]
+    assert evaluated(condition({"trait": {"name": "size", "equals": 3}}), store, NOW, 7).seen == {"value": "3"}
+
+
 def test_who_is_near_is_told_by_where_they_were_last_seen(store: Warehouse) -> None:
     shop = make()
     shop.events = [
