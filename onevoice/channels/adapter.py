@@ -78,6 +78,15 @@ class News(StrEnum):
     COMPLAINED = "complained"
 
 
+class Failure(StrEnum):
+    """What a failure that is told afterwards says about another try; delivery.undelivered acts on it."""
+
+    FINAL = "final"  # none: it has failed
+    LATER = "later"  # surely not delivered, and may be another time: it is sent again, within bounds
+    CONTENT = "content"  # what it says was refused: others like it will be too
+    ACCOUNT = "account"  # an alarm: we may not send; as LATER, and the provider gets nothing for now
+
+
 @dataclass(frozen=True)
 class MessageNews:
     """One piece of news about one message; comes late, twice and out of order."""
@@ -88,6 +97,8 @@ class MessageNews:
     provider_event_id: str  # makes a repetition recognisable
     error_code: str = ""
     address_is_dead: bool = False  # suppress the address on this channel
+    failure: Failure = Failure.FINAL  # where the news is FAILED
+    provider_id: str = ""  # as the outcome had it: tells which try the news is about
     raw: Mapping[str, Any] = field(default_factory=dict)
 
 

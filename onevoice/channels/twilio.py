@@ -22,6 +22,7 @@ import smsutil
 from onevoice.channels.adapter import (
     Concern,
     Doubtful,
+    Failure,
     InboundMessage,
     MessageNews,
     News,
@@ -38,8 +39,22 @@ OPTED_OUT = 21610
 DEAD_ADDRESS = frozenset((OPTED_OUT, 21211, 21614, 21635, 30005, 30006))
 """Opted out, not a number, not a mobile, landline, unknown, unreachable: never again (Twilio's error dictionary)."""
 
-LATER = frozenset((20429, 21611, 30001))
+PACE = frozenset((20429, 21611, 30001))
 """Too many requests, and two ways to say that the sender's queue is full."""
+
+NOT_OURS = frozenset((10001, 20003, 21212, 21603, 21606, 21659, 21660, 21661, 21703, 30002, 30034))
+"""The account is not active, suspended or unknown, or the sender is none of its numbers, or not registered."""
+
+FAILURES: Mapping[int, Failure] = {
+    30001: Failure.LATER,  # the queue was full
+    30003: Failure.LATER,  # the handset was off or out of reach
+    30022: Failure.LATER,  # the carrier's rate
+    30023: Failure.LATER,  # the carrier's messages of a day
+    30027: Failure.LATER,
+    30007: Failure.CONTENT,  # filtered as spam
+    **dict.fromkeys(NOT_OURS, Failure.ACCOUNT),
+}
+"""What a callback's error code says about another try; every other one is final (Twilio's error dictionary)."""
 
 LISTED_AFTER = timedelta(minutes=10)
 """A message that Twilio does not list after so long never reached it."""
@@ -153,6 +168,8 @@ class TwilioAdapter:
                 provider_event_id=fact_id("twilio", values.get("MessageSid", ""), status).hex,
                 error_code=code,
                 address_is_dead=code.isdigit() and int(code) in DEAD_ADDRESS,
+                failure=FAILURES.get(int(code), Failure.FINAL) if code.isdigit() else Failure.FINAL,
+                provider_id=values.get("MessageSid", ""),
                 raw=values,
             )
         ]
@@ -198,11 +215,11 @@ def _outcome(response: httpx.Response) -> Outcome:
         return Outcome(Status.ACCEPTED, provider_id=str(body.get("sid", "")))
     code = body.get("code")
     said, why = str(code or response.status_code), str(body.get("message", ""))[:500]
-    if response.status_code == 429 or code in LATER:
+    if response.status_code == 429 or code in PACE:
         wait = response.headers.get("retry-after", "")
         seconds = float(wait) if wait.isdigit() else 1.0
         return Outcome(Status.RETRY, "", said, why, retry_after_seconds=seconds, concerns=Concern.PACE)
-    if response.status_code in (401, 403) and code not in DEAD_ADDRESS:
+    if (response.status_code in (401, 403) and code not in DEAD_ADDRESS) or code in NOT_OURS:
         return Outcome(Status.RETRY, "", said, why, concerns=Concern.ACCOUNT)
     if response.status_code >= 500:
         return Outcome(Status.IN_DOUBT, "", said, why)  # it does not say how far it came

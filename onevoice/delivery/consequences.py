@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from onevoice.channels.adapter import MessageNews, News
+from onevoice.channels.adapter import Failure, MessageNews, News
 from onevoice.customers import consent, suppression
 from onevoice.customers.consent import Consent
 from onevoice.customers.suppression import Suppressed, address_hash
@@ -55,12 +55,14 @@ COLUMNS = ", ".join(About._fields)
 
 def consequential(news: MessageNews) -> bool:
     """Whether more follows from it than the news itself."""
-    return news.address_is_dead or news.news is News.COMPLAINED
+    return news.address_is_dead or news.news is News.COMPLAINED or news.failure is not Failure.FINAL
 
 
 def act(connection: Connection, secret: bytes, news: Iterable[MessageNews], now: datetime, origin: str) -> None:
     """Does what follows. Twice is once."""
-    for one in filter(consequential, news):
+    for one in news:
+        if not one.address_is_dead and one.news is not News.COMPLAINED:
+            continue
         about = About.find(connection, one.message_id)
         if about is None:
             continue

@@ -144,6 +144,17 @@ soft_bounce = Table(
     Column("bounced_at", DateTime(timezone=True), nullable=False),
 )
 
+content_refusal = Table(
+    "content_refusal",  # messages that providers refused for what they say; many of a step pause it
+    metadata,
+    Column("message_id", Uuid, primary_key=True),
+    Column("journey", Text, nullable=False),
+    Column("step", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("refused_at", DateTime(timezone=True), nullable=False),
+    Index("ix_content_refusal_step", "journey", "step", "channel", "refused_at"),
+)
+
 opt_out_review = Table(
     "opt_out_review",  # what people wrote that looks as if they wanted no more; a person decides
     metadata,

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from onevoice.channels.adapter import ChannelAdapter, InboundMessage, MessageNews, News, WebhookRequest
 from onevoice.database import driver, inbox
 from onevoice.database.inbox import Entry
-from onevoice.delivery import consequences, doubts, inbound, unsubscribe_page
+from onevoice.delivery import consequences, doubts, inbound, undelivered, unsubscribe_page
 from onevoice.delivery.consequences import About
 from onevoice.delivery.machines import TRAPPED, machine
 from onevoice.delivery.schemas import MessageEntry
@@ -189,25 +189,25 @@ class _Providers:
         )
         news = [one for one in told if isinstance(one, MessageNews)]
         written = [one for one in told if isinstance(one, InboundMessage)]
-        entries = [_told(channel, one, now) for one in news]
         if news:
             await run_in_threadpool(self._doubts.heard, [one.message_id for one in news], now)
         if written or any(consequences.consequential(one) for one in news):
-            await run_in_threadpool(self._act, news, written, entries, now)
-        elif entries:
-            await self._committer.append(entries)
+            await run_in_threadpool(self._act, channel, news, written, now)
+        elif news:
+            await self._committer.append([_told(channel, one, now) for one in news])
         return Response(status_code=204)
 
     def _act(
-        self, news: Sequence[MessageNews], written: Sequence[InboundMessage], entries: Sequence[Entry], now: datetime
+        self, provider: str, news: Sequence[MessageNews], written: Sequence[InboundMessage], now: datetime
     ) -> None:
-        """Writes what people wrote, and news that say that an address must not be used again, with what follows."""
+        """Writes what people wrote, and news from which more follows, with that."""
         for message in written:  # each in a transaction of its own: see door.enter
             with self._pool.begin() as connection:
                 inbound.take(connection, self._secret, message, now)
         with self._pool.begin() as connection:
-            inbox.append(connection, entries)
-            consequences.act(connection, self._secret, news, now, "webhook")
+            told = undelivered.acted_upon(connection, provider, news, now)
+            inbox.append(connection, [_told(provider, one, now) for one in told])
+            consequences.act(connection, self._secret, told, now, "webhook")
 
 
 def _told(channel: str, news: MessageNews, now: datetime) -> Entry:

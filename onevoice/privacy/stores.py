@@ -43,6 +43,7 @@ DATABASE_IMPERSONAL = {
     "breaker": "how providers do",
     "consent_policy": "definitions",
     "contact_policy": "definitions",
+    "content_refusal": "messages' ids, by journey and step",
     "consent_text": "the wordings shown, the same for all",
     "erased_identifier": "salted hashes, which keep a repetition from bringing the customer back",
     "handoff": "a watermark",

@@ -2,15 +2,21 @@
 
 import asyncio
 import json
+import logging
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 from uuid import uuid4
 
+import httpx
 import pytest
+from twilio.http import HttpClient
+from twilio.http.response import Response
 from twilio.request_validator import RequestValidator
+from twilio.rest import Client
 
 from onevoice.channels.adapter import (
+    Doubtful,
     InboundMessage,
     MessageNews,
     News,
@@ -61,6 +67,8 @@ def test_a_good_request_is_taken_and_a_bad_one_refused_as_twilio_does() -> None:
         (400, 21610, Status.FAILED, True),
         (400, 21614, Status.FAILED, True),
         (400, 21617, Status.FAILED, False),
+        (400, 21606, Status.RETRY, False),  # the sender is not ours: an alarm, and no message is lost
+        (400, 21408, Status.FAILED, False),  # no messages to that country
         (500, None, Status.IN_DOUBT, False),
     ],
 )
@@ -71,6 +79,43 @@ def test_the_error_table(http: int, code: int | None, status: Status, dead: bool
     assert (outcome.status, outcome.address_is_dead) == (status, dead)
     if http == 429:
         assert outcome.retry_after_seconds == 7
+
+
+def test_what_we_ask_is_what_twilios_own_library_asks() -> None:
+    """Its library is generated from Twilio's OpenAPI document."""
+
+    class Recorder(HttpClient):
+        def request(self, method: str, url: str, *args: Any, **more: Any) -> Response:
+            asked.append((method, url, dict(more.get("params") or {}), dict(more.get("data") or {})))
+            return Response(201, '{"sid": "SM1"}') if method == "POST" else Response(200, '{"messages": []}')
+
+    asked: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = []
+    account, service, callback = "AC" + "0" * 32, "MG" + "0" * 32, "https://n.example/webhooks/sms"
+    client = Client(account, "t", http_client=Recorder(logging.getLogger("twilio"), False))
+    for sender in ({"from_": "+15005550006"}, {"messaging_service_sid": service}):
+        client.messages.create(
+            to="+15005550010", body="Hi. STOP to end", status_callback=f"{callback}?message={ID}", **sender
+        )
+    client.messages.page(to="+15005550010", page_size=50)
+    ours: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        form = dict(parse_qsl(request.content.decode()))
+        host = str(request.url.copy_with(query=None))
+        ours.append((request.method, host, dict(request.url.params), form))
+        return httpx.Response(201 if form else 200, json={"messages": []})
+
+    async def run() -> None:
+        for sender in ("+15005550006", service):
+            adapter = TwilioAdapter(account, "t", sender, status_callback=callback)
+            adapter._http = httpx.AsyncClient(transport=httpx.MockTransport(answer))
+            message = OutboundMessage(ID, "sms", "+15005550010", {"text": "Hi. STOP to end"})
+            await adapter.send(message)
+        await adapter.reconcile([Doubtful(message, AT, AT)])
+        await adapter.close()
+
+    asyncio.run(run())
+    assert ours == [(m, url, {k: str(v) for k, v in p.items()}, data) for m, url, p, data in asked]
 
 
 def test_no_answer_leaves_doubt_and_no_connection_does_not() -> None:
@@ -115,6 +160,7 @@ URL = f"https://n.example/webhooks/sms?message={ID}"
         ("delivered", "", News.DELIVERED, False),
         ("undelivered", "30003", News.FAILED, False),
         ("failed", "30006", News.FAILED, True),
+        ("failed", "30008", News.FAILED, False),
         ("undelivered", "21610", News.FAILED, True),
     ],
 )

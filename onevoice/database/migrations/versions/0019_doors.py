@@ -1,4 +1,4 @@
-"""Where a message's customer lives, for quiet hours asked again when it is sent."""
+"""Where a message's customer lives, for quiet hours asked again when it is sent; what providers refused."""
 
 from alembic import op
 
@@ -6,7 +6,17 @@ revision = "0019"
 down_revision = "0018"
 
 STATEMENTS = """
-ALTER TABLE message ADD COLUMN place text NOT NULL DEFAULT ''
+ALTER TABLE message ADD COLUMN place text NOT NULL DEFAULT '';
+
+CREATE TABLE content_refusal (
+    message_id uuid PRIMARY KEY,
+    journey text NOT NULL,
+    step text NOT NULL,
+    channel text NOT NULL,
+    refused_at timestamptz NOT NULL
+);
+
+CREATE INDEX ix_content_refusal_step ON content_refusal (journey, step, channel, refused_at)
 """
 
 
