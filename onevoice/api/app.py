@@ -45,7 +45,7 @@ from onevoice.api import (
 from onevoice.api.access import require_key
 from onevoice.api.carrying import Carrying
 from onevoice.channels import providers
-from onevoice.delivery import consent_routes
+from onevoice.delivery import consent_routes, push_scripts
 from onevoice.delivery import routes as delivery_routes
 from onevoice.engine.client import EngineClient
 from onevoice.events import browser, openapi
@@ -129,6 +129,7 @@ def application(settings: Settings) -> FastAPI:
     app.router.routes.extend(browser.routes(committer, known, clock, planned, settings.base_url))
     app.router.routes.extend(delivery_routes.routes(committer, pool, settings, adapters))
     app.router.routes.extend(consent_routes.routes(pool, settings))
+    app.router.routes.extend(push_scripts.routes(adapters))
     app.include_router(page.router)
     app.include_router(template_page.router)
     app.include_router(health.router)
@@ -136,7 +137,11 @@ def application(settings: Settings) -> FastAPI:
     app.include_router(entries.public)
     for part in KEYED:
         app.include_router(part.router, dependencies=[Depends(require_key)])
-    _describe(app, {**openapi.PATHS_DESCRIBED, **delivery_routes.OPENAPI_PATHS}, openapi.SECURITY)
+    _describe(
+        app,
+        {**openapi.PATHS_DESCRIBED, **delivery_routes.OPENAPI_PATHS, **push_scripts.OPENAPI_PATHS},
+        openapi.SECURITY,
+    )
     return app
 
 

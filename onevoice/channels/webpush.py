@@ -1,7 +1,7 @@
 """Web push: to a browser by its maker's push service (RFC 8030), encrypted for it (RFC 8291), signed by us (RFC 8292).
 
 An address is the subscription as the browser gives it, JSON with `endpoint` and `keys` (`p256dh`, `auth`). The payload
-is JSON with `id`, `title`, `body`, `link`, for the service worker in docs/how-to/web-push.md. The push service tells
+is JSON with `id`, `title`, `body`, `link`, for the service worker that delivery/push_scripts.py serves. The push service tells
 nothing of what becomes of it, so accepted counts as delivered.
 """
 
@@ -80,6 +80,7 @@ class WebPushAdapter:
             self._vapid = Vapid02.from_string(private_key)
         except (VapidException, ValueError) as error:
             raise ConfigurationError("channels.webpush: private_key is not one of `onevoice webpush keys`") from error
+        self.public_key = public_key(private_key)
         self._contact, self._anywhere = contact, bool(private_addresses)
         self._headers = {"ttl": str(int(ttl_seconds)), "urgency": urgency, "content-encoding": "aes128gcm"}
         self._timeout_seconds = float(timeout_seconds)
