@@ -1,8 +1,8 @@
 """Web push: to a browser by its maker's push service (RFC 8030), encrypted for it (RFC 8291), signed by us (RFC 8292).
 
 An address is the subscription as the browser gives it, JSON with `endpoint` and `keys` (`p256dh`, `auth`). The payload
-is JSON with `id`, `title`, `body`, `link`, for the service worker that delivery/push_scripts.py serves. The push service tells
-nothing of what becomes of it, so accepted counts as delivered.
+is JSON with `id`, `title`, `body`, `link`, for the service worker that delivery/push_scripts.py serves. The push
+service tells nothing of what becomes of it, so accepted counts as delivered.
 """
 
 import time

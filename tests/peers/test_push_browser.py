@@ -1,4 +1,4 @@
-"""Web push in a real Chromium: the page subscribes and tells the address, the worker shows a push and opens its link."""
+"""Web push in a real Chromium: a page subscribes and tells the address, the worker shows a push and opens its link."""
 
 import json
 from base64 import urlsafe_b64encode
