@@ -24,6 +24,7 @@ from onevoice.engine import backtests as running
 from onevoice.engine.client import EngineClient
 from onevoice.journeys import backtests, service
 from onevoice.journeys.backtest.scratch import Known
+from onevoice.journeys.document import Document, parse
 from onevoice.journeys.sentences import Telling
 from onevoice.kernel.errors import InvalidInput, Unavailable
 from onevoice.kernel.settings import Settings
@@ -56,7 +57,7 @@ def run(settings: Settings, wish: Wish, as_json: bool, check: bool) -> int:
     if as_json:
         typer.echo(json.dumps(result, indent=1, ensure_ascii=False))
     else:
-        _show(result, wish.locale)
+        _show(result, Telling(wish.locale), parse(found["definition"]))
     return 1 if check and not result["holds"] else 0
 
 
@@ -135,8 +136,8 @@ def _runner(settings: Settings, pool: Database, number: UUID) -> Iterator[None]:
         yield
 
 
-def _show(result: dict[str, Any], locale: str) -> None:
-    console, tell = Console(), Telling(locale)
+def _show(result: dict[str, Any], tell: Telling, journey: Document) -> None:
+    console, places = Console(), tell.places(journey)
     people, messages = result["people"], result["messages"]
     console.print(
         f"[bold]{escape(result['journey'])}[/bold], {result['from'][:10]} to {result['to'][:10]}: "
@@ -158,7 +159,11 @@ def _show(result: dict[str, Any], locale: str) -> None:
         ("number", "in_all", "within_7_days"),
         _numbers(result["per_person"]),
     )
-    decided = [{**row, "outcome": word} for word in ("refusals", "deferrals") for row in result[word]]
+    decided = [
+        {**row, "outcome": word, "step": places.get(row["step"], row["step"])}
+        for word in ("refusals", "deferrals")
+        for row in result[word]
+    ]
     _table("Not sent, and why", ("outcome", "step", "channel", "reason", "times", "people"), decided)
     _table("Also written to on the same day", ("other", "people", "person_days"), result["collisions"]["by_journey"])
     if result["expected"]:
@@ -176,7 +181,8 @@ def _show(result: dict[str, Any], locale: str) -> None:
         console.print(f"{mark} {escape(check['said'])} {escape(check['found'])}", highlight=False, soft_wrap=True)
         if check["example"]:
             console.print(f"  for example customer {check['example']['customer_id']}:")
-            for told in check["example"]["timeline"]:
+            for one in check["example"]["timeline"]:
+                told = {**one, **({"step": places.get(one["step"], one["step"])} if one.get("step") else {})}
                 what = ", ".join(
                     f"{name} {value}" for name, value in told.items() if name not in ("at", "seen") and value
                 )

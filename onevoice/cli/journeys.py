@@ -67,6 +67,30 @@ def shown(
     show(rows, ("step", "kind", "what"), f"{name}, version {found.version}, {found.status}", False)
 
 
+@app.command("figures", help="Who is where in a journey, how it ended for others, what was decided. Needs the engine.")
+def shown_figures(name: Name, locale: Locale = "en", as_json: AsJson = False, data_dir: DataDir = None) -> None:
+    """Steps as a person calls them; in JSON by the keys of their places, as `why` and the API have them."""
+    from onevoice import database
+    from onevoice.engine.client import EngineClient
+    from onevoice.journeys import versions
+
+    found = settings(data_dir)
+    with database.opened(found) as pool, pool.connect() as connection:
+        places = versions.places(connection, name, locale)
+    told = EngineClient(found).ask("journey", name=name)["figures"]
+    if as_json:
+        show([told], (), "", as_json=True)
+        return
+    counts = [{"people": told[arm], "who": arm} for arm in ("enrolled", "treated", "holdout")]
+    show(counts, ("who", "people"), name, False)
+    standing = [{"step": places.get(key, key), "people": people} for key, people in told["active"].items()]
+    show(standing, ("step", "people"), "Where they are", False)
+    ended = [{"how": reason, "people": people} for reason, people in told["ended"].items()]
+    show(ended, ("how", "people"), "How it ended for others", False)
+    decided = [{**row, "step": places.get(row["step"], row["step"]), "times": row["n"]} for row in told["steps"]]
+    show(decided, ("step", "channel", "outcome", "reason", "times"), "What was decided", False)
+
+
 @app.command("versions", help="List a journey's versions.")
 def listed_versions(name: Name, as_json: AsJson = False, data_dir: DataDir = None) -> None:
     """The newest first."""

@@ -9,6 +9,7 @@ import typer
 
 from onevoice import database
 from onevoice.engine.client import EngineClient
+from onevoice.journeys import versions
 from onevoice.journeys.why import case
 from onevoice.kernel.errors import InvalidInput
 from onevoice.kernel.settings import Settings
@@ -41,14 +42,22 @@ def run(settings: Settings, wish: Wish, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(told, indent=1, default=str, ensure_ascii=False))
         return
+    places = _places(settings, {one["journey"] for one in told["decisions"]}, wish.locale)
     if told["standing"]:
         typer.echo(f"{wish.journey}: {told['standing']['sentence']}")
         _print_rules((told["standing"]["would"] or {}).get("rules", []))
     for one in told["decisions"]:
-        typer.echo(f"{one['decided_at']}  {one['journey']} {one['step']}: {one['sentence']}")
+        place = places[one["journey"]].get(one["step"], one["step"])
+        typer.echo(f"{one['decided_at']}  {one['journey']}, {place}: {one['sentence']}")
         _print_rules(one["rules"])
     if not told["decisions"]:
         typer.echo("Nothing has been decided about this customer.")
+
+
+def _places(settings: Settings, journeys: set[str], locale: str) -> dict[str, dict[str, str]]:
+    """By journey and the keys of its places, what a person calls them."""
+    with database.opened(settings) as pool, pool.connect() as connection:
+        return {name: versions.places(connection, name, locale) for name in journeys}
 
 
 def _print_rules(rules: list[dict[str, Any]]) -> None:

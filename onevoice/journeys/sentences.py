@@ -6,7 +6,7 @@ What its conditions ask is said by the segments' own sentences; the words of jou
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from onevoice.journeys.document import Document
+from onevoice.journeys.document import Document, graph
 from onevoice.journeys.entries import DateEntry, Entry, Schedule
 from onevoice.journeys.spans import Happening, offset
 from onevoice.journeys.steps import Node, Step, kind_of
@@ -153,6 +153,11 @@ class Telling:
             number = int(node.part)
             return self.phrase("place_channel", step=name, n=number + 1, channel=self.term(channels[number].channel))
         return self.name(node.key)
+
+    def places(self, journey: Document) -> dict[str, str]:
+        """Every place of a journey by its node's key, with the branches that lead to it."""
+        trails = self.trails(journey)
+        return {key: trails[node.step] + self.place(node) for key, node in graph(journey).nodes.items()}
 
     def trails(self, journey: Document) -> dict[str, str]:
         """By step, the steps that it is within and which of their ways leads to it: `vip › path 1 › `."""

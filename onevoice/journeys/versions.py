@@ -84,6 +84,14 @@ def revert(
     return service.save(connection, definition, now, moves, by)
 
 
+def places(connection: Connection, name: str, locale: str = "en") -> dict[str, str]:
+    """What a person calls each place of a journey, by its key; those of older versions too. Raises NotFound."""
+    tell, found = Telling(locale), dict[str, str]()
+    for one in reversed(all_versions(connection, name)):
+        found.update(tell.places(one.document))
+    return found
+
+
 def as_yaml(definition: Mapping[str, Any]) -> str:
     """The document as a file has it; read again, it is the same document."""
     return yaml.safe_dump(dict(definition), allow_unicode=True, sort_keys=False, width=120)
