@@ -5,7 +5,7 @@ from typing import Any
 
 import ibis
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from onevoice.customers.facts import TRAITS
@@ -111,6 +111,36 @@ DRAWN = [Phase.explicit, Phase.reuse, Phase.generate]
 QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
+LAST_OF_THE_BEST: dict[str, Any] = {
+    "document": {
+        "entry": {"segment": "dormant"},
+        "goal": None,
+        "steps": [
+            {
+                "id": "s0",
+                "cascade": {
+                    "channels": [
+                        {"channel": "sms", "template": "t", "wait": "5 hours"},
+                        {"channel": "email", "template": "t"},
+                    ],
+                    "order": "best",
+                    "prices": {"sms": 0.75},
+                },
+            },
+            {"id": "s1", "wait": {"event": "a", "timeout": "30 hours", "then": [], "else": []}},
+        ],
+    },
+    "events": [(2, 1, "a", "k1", "sms"), (7, 2, "a", "k1", "sms")],
+    "pauses": [7, 7],
+    "reach": {number: {"email", "sms"} for number in PEOPLE},
+    "opens": set(),
+    "fails": set(),
+    "rates": {},
+}
+"""The text comes last for its price, and its readers are given their time before the next step begins to listen."""
+
+
+@example(**LAST_OF_THE_BEST)
 @settings(max_examples=10, deadline=None, suppress_health_check=QUIET, phases=DRAWN)
 @given(**RANDOM)
 def test_the_tick_does_for_all_at_once_what_the_model_does_for_each(memory: Warehouse, **case: Any) -> None:

@@ -63,10 +63,13 @@ def _check(asked: Cascade, place: str) -> None:
 
 def _lay(step: Step, after: str, layout: Layout) -> str:
     channels = step.asked.channels
+    # In the order `best` any of them may be the last.
+    lasts = channels if step.asked.order == "best" else channels[-1:]
+    wait = max((send.wait for send in lasts), key=lambda wait: duration(wait, ""))
     following = after
     for place in reversed(range(len(channels))):
         is_last = place == len(channels) - 1
-        sent = rested(step, channels[place].wait, after, layout) if is_last else following
+        sent = rested(step, wait, after, layout) if is_last else following
         ways = {"next": following, "sent": sent, "beyond": after}
         following = layout.add(step, ways, str(place))
     return following
