@@ -5,14 +5,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from onevoice.api.access import Ask, Database
-from onevoice.content.compiling import SOURCES
+from onevoice.content.compiling import source_kinds
 from onevoice.journeys import service
 from onevoice.journeys.document import all_steps
 from onevoice.kernel.errors import InvalidInput, NotFound
 
 router = APIRouter(prefix="/v1", tags=["insights"])
 
-CHANNELS = tuple(SOURCES)
+CHANNELS = tuple(source_kinds())
 """Those that templates can be written for."""
 
 Days = Annotated[int, Query(ge=1, le=365, description="Days after entering in which an order counts")]

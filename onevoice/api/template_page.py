@@ -83,7 +83,7 @@ def _seen(request: Request, name: str, customer: str, locale: str, words_in: str
 def _worded(one: dict[str, Any], wished: str, words: Any) -> dict[str, Any]:
     """With the sentences that stand beside it."""
     told = dict(one)
-    told["title"] = words[one["channel"]]
+    told["title"] = words.get(one["channel"], one["channel"])
     if one["locale"].split("-")[0] != wished.replace("_", "-").split("-")[0]:
         told["told"] = words["falls_back"].format(locale=one["locale"])
     if "kilobytes" in one:

@@ -13,6 +13,7 @@ from enum import StrEnum
 from importlib.metadata import entry_points
 from typing import Any, Protocol, runtime_checkable
 
+from onevoice.kernel.brought import GROUP
 from onevoice.kernel.errors import ConfigurationError
 
 
@@ -131,7 +132,12 @@ class WebhookRequest:
 
 
 class ChannelAdapter(Protocol):
-    """What a provider's file implements. Made with its settings' table as keyword arguments, all strings or numbers."""
+    """What a provider's file implements. Made with its settings' table as keyword arguments, all strings or numbers.
+
+    For a channel that OneVoice does not know, its class also says what a template of it consists of (`template_fields`,
+    those that may be left out as `optional_fields`; `link` is one address, in others addresses are found) and which
+    trait holds the customer's address there (`address_trait`).
+    """
 
     channel: str  # email, sms, push, ...
     price: Decimal  # of one message (or one SMS part), in the account's currency
@@ -191,7 +197,7 @@ def build(settings: Mapping[str, Any], channel: str) -> ChannelAdapter:
     """The adapter of `[channels.CHANNEL]`. Raises ConfigurationError naming what is wrong."""
     options = dict(settings)
     name = options.pop("adapter", None)
-    found = {point.name: point for point in entry_points(group="onevoice.channels")}
+    found = {point.name: point for point in entry_points(group=GROUP)}
     if name not in found:
         raise ConfigurationError(f"channels.{channel}: adapter is {name!r}; installed are {', '.join(sorted(found))}")
     try:

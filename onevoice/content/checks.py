@@ -19,6 +19,7 @@ from onevoice.content.language import parse
 from onevoice.content.rendering import UntrackedLinks, render
 from onevoice.content.templates import SavedTemplate, Variant, chosen
 from onevoice.content.texting import UCS, sms
+from onevoice.kernel import brought
 from onevoice.kernel.errors import InvalidInput, NotFound
 
 GMAIL_CLIPS = 102 * 1024
@@ -164,7 +165,7 @@ def _contents(template: SavedTemplate, variant: Variant, told: Circumstances) ->
     if not rendered:
         return
     looks = {"email": _email, "sms": _sms, "push": _push, "webpush": _push, "whatsapp": _whatsapp, "call": _call}
-    look = looks[variant.channel]
+    look = looks.get(variant.channel, _brought)
     yield from look(template, variant, rendered, told)
 
 
@@ -272,6 +273,15 @@ def _whatsapp(
             yield Finding("error", "whatsapp_long", seen={"field": name, "characters": longest, "most": most})
     if bool(source.get("button")) != bool(source.get("link")):
         yield Finding("error", "whatsapp_button")
+
+
+def _brought(
+    template: SavedTemplate, variant: Variant, rendered: Sequence[Mapping[str, str]], told: Circumstances
+) -> Iterator[Finding]:
+    """Of a channel that another package brings: no more is known than which fields it needs."""
+    for name in brought.channels()[variant.channel].template_fields:
+        if not all(one[name].strip() for one in rendered):
+            yield Finding("error", "empty_field", seen={"field": name})
 
 
 def _call(

@@ -5,6 +5,7 @@ Liquid is taken out before the HTML tools see the document and put back after th
 
 import re
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Annotated, Any, Literal
 
 import css_inline
@@ -18,6 +19,7 @@ from onevoice.content.brand import branded
 from onevoice.content.language import parse
 from onevoice.content.plain import plain_text
 from onevoice.content.standard_blocks import find
+from onevoice.kernel import brought
 from onevoice.kernel.errors import InvalidInput
 
 UNSUBSCRIBE = "unsubscribe_url"
@@ -87,7 +89,11 @@ class CallSource(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True)
     script: str
 
 
-Source = EmailSource | PushSource | SmsSource | WhatsAppSource | CallSource
+class BroughtSource(msgspec.Struct):
+    """What every template has in common whose channel another package brings; see kernel.brought."""
+
+
+Source = EmailSource | PushSource | SmsSource | WhatsAppSource | CallSource | BroughtSource
 
 SOURCES: Mapping[str, type[Source]] = {
     "email": EmailSource,
@@ -98,6 +104,20 @@ SOURCES: Mapping[str, type[Source]] = {
     "call": CallSource,
 }
 """What a template of each channel consists of."""
+
+
+@cache
+def source_kinds() -> Mapping[str, type[Source]]:
+    """The same, with the channels that other packages bring."""
+    return {name: _brought(one) for name, one in brought.channels().items()} | dict(SOURCES)
+
+
+def _brought(channel: brought.Brought) -> type[Source]:
+    fields = [(name, str) for name in channel.template_fields] + [(name, str, "") for name in channel.optional_fields]
+    made: type[Any] = msgspec.defstruct(
+        f"{channel.channel}Source", fields, bases=(BroughtSource,), forbid_unknown_fields=True, omit_defaults=True
+    )
+    return made
 
 
 def compiled(
@@ -128,6 +148,9 @@ def compiled(
         fields = _whatsapp(source)
     elif isinstance(source, CallSource):
         fields = {"title": source.title, "script": source.script}
+    elif isinstance(source, BroughtSource):
+        written = msgspec.structs.asdict(source)
+        fields = {name: (_whole_link if name == "link" else _mark_addresses)(text) for name, text in written.items()}
     else:
         if not transactional and not says_how_to_opt_out(source.text):
             raise InvalidInput(

@@ -14,7 +14,7 @@ import msgspec
 from sqlalchemy import Connection, Text, cast, exists, func, insert, select, tuple_
 
 from onevoice.content import brand, parts, rendering, sample
-from onevoice.content.compiling import SOURCES, Source, compiled
+from onevoice.content.compiling import Source, compiled, source_kinds
 from onevoice.content.models import template
 from onevoice.content.parts import Kit
 from onevoice.database import driver
@@ -188,8 +188,8 @@ def _read(document: Mapping[str, Any], directory: Path) -> tuple[str, Options, S
         raise InvalidInput(f"Template {name!r}: `channels` holds, by channel, the locales with the channel's fields")
     sources = {}
     for channel, locales in channels.items():
-        if channel not in SOURCES:
-            raise InvalidInput(f"channel is {channel!r}; use one of {', '.join(SOURCES)}")
+        if channel not in source_kinds():
+            raise InvalidInput(f"channel is {channel!r}; use one of {', '.join(source_kinds())}")
         if not isinstance(locales, Mapping) or not locales:
             raise InvalidInput("A template needs `locales`, at least one, each with the channel's fields")
         for locale, fields in locales.items():
@@ -199,7 +199,7 @@ def _read(document: Mapping[str, Any], directory: Path) -> tuple[str, Options, S
 
 def _source(channel: str, locale: str, fields: Any) -> Source:
     try:
-        return msgspec.convert(fields, SOURCES[channel])
+        return msgspec.convert(fields, source_kinds()[channel])
     except msgspec.ValidationError as error:
         raise InvalidInput(f"{channel}, {locale}: {error}") from error
 

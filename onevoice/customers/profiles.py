@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import cache
 
 import ibis
 import ibis.expr.types as ir
@@ -12,11 +13,22 @@ from onevoice.customers import identifiers
 from onevoice.customers.facts import ADDRESSES, IDENTIFIERS, PROFILES, TRAITS
 from onevoice.customers.naming import country_of
 from onevoice.customers.suppression import address_hash
+from onevoice.kernel import brought
 from onevoice.kernel.locales import LOCALES
 from onevoice.warehouse import Warehouse, remembered
 
 ADDRESS_TRAITS = {"email": "email", "phone": "sms", "push_token": "push", "webpush_subscription": "webpush"}
 """Which trait is the address of which channel."""
+
+
+@cache
+def address_traits() -> Mapping[str, tuple[str, ...]]:
+    """By trait, the channels whose address it is: also those that other packages bring."""
+    found: dict[str, tuple[str, ...]] = {trait: (channel,) for trait, channel in ADDRESS_TRAITS.items()}
+    for name, one in brought.channels().items():
+        if one.address_trait:
+            found[one.address_trait] = (*found.get(one.address_trait, ()), name)
+    return found
 
 
 def take_traits(warehouse: Warehouse, rows: pa.Table) -> None:
@@ -88,15 +100,15 @@ def _text(value: ir.StringValue) -> ir.StringValue:
 
 
 def _addresses(warehouse: Warehouse, current: ir.Table, secret: bytes) -> pa.Table:
-    rows = warehouse.rows(current.filter(current.name.isin([*ADDRESS_TRAITS, "country"])))
+    rows = warehouse.rows(current.filter(current.name.isin([*address_traits(), "country"])))
     told = [(row["customer_id"], row["name"], msgspec.json.decode(row["value"]), row["occurred_at"]) for row in rows]
     countries = {customer: country_of({name: str(value)}) for customer, name, value, _ in told if name == "country"}
     made: list[tuple[int, str, str, datetime]] = []
     for customer, name, value, at in told:
-        channel = ADDRESS_TRAITS.get(name)
-        address = normalised(channel, value, countries.get(customer, "")) if channel else None
-        if channel and address:
-            made.append((customer, channel, address, at))
+        for channel in address_traits().get(name, ()):
+            address = normalised(channel, value, countries.get(customer, ""))
+            if address:
+                made.append((customer, channel, address, at))
     columns: Mapping[str, list[object]] = {
         "customer_id": [customer for customer, *_ in made],
         "channel": [channel for _, channel, *_ in made],
@@ -111,8 +123,9 @@ def normalised(channel: str, value: object, country: str = "") -> str | None:
     """The address as it is sent to, None where it cannot be one: e-mail as written, phone as E.164 with its `+`."""
     if not isinstance(value, str) or not (text := value.strip()):
         return None
-    if channel == "email":
+    kind = ADDRESS_TRAITS.get(brought.channels()[channel].address_trait) if channel in brought.channels() else channel
+    if kind == "email":
         return text if identifiers.email(text) else None
-    if channel == "sms":
+    if kind == "sms":
         return identifiers.phone(text, country)
     return text

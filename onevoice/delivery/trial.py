@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, select
 from sqlalchemy.dialects.postgresql import insert
 
-from onevoice.content.compiling import SOURCES
+from onevoice.content.compiling import source_kinds
 from onevoice.content.models import test_recipient
 from onevoice.content.templates import SavedTemplate
 from onevoice.delivery import queue
@@ -25,8 +25,8 @@ EXPIRES_AFTER = timedelta(hours=1)
 
 def add_recipient(connection: Connection, channel: str, address: str, name: str, now: datetime) -> None:
     """Puts an address on the list of those that tests may go to. Raises InvalidInput."""
-    if channel not in SOURCES:
-        raise InvalidInput(f"channel is {channel!r}; use one of {', '.join(SOURCES)}")
+    if channel not in source_kinds():
+        raise InvalidInput(f"channel is {channel!r}; use one of {', '.join(source_kinds())}")
     if not address or not address.isprintable() or len(address) > 2_000:
         raise InvalidInput("A test needs an address of one line")
     row = {"channel": channel, "address": address, "name": name, "added_at": now}
