@@ -146,12 +146,9 @@ CASES = {
         "UNION ALL SELECT customer_id, occurred_at, channel FROM message_events JOIN messages USING (message_id) "
         "WHERE news IN ('opened', 'clicked') AND NOT machine), "
         "counted AS (SELECT customer_id, count(*) FILTER (channel = 'push') AS p, "
-        "count(*) FILTER (channel = 'email') AS e, count(*) FILTER (channel = 'sms') AS s, "
-        "max(occurred_at) FILTER (channel = 'push') AS p_at, max(occurred_at) FILTER (channel = 'email') AS e_at, "
-        "max(occurred_at) FILTER (channel = 'sms') AS s_at FROM reactions "
+        "count(*) FILTER (channel = 'email') AS e, count(*) FILTER (channel = 'sms') AS s FROM reactions "
         "WHERE occurred_at <= TIMESTAMP '2026-03-01' AND occurred_at > TIMESTAMP '2025-09-02' GROUP BY customer_id) "
-        "SELECT customer_id FROM counted WHERE p > 0 AND (p > e OR p = e AND p_at > e_at) "
-        "AND (p > s OR p = s AND p_at >= s_at)",
+        "SELECT customer_id FROM counted WHERE p > 0 AND p >= e AND p >= s",
     ),
     "consent": (
         {"consent": {"channel": "email", "topic": "offers"}},

@@ -83,20 +83,17 @@ def top(lines: list[tuple[str | None, float]]) -> str | None:
     return min(keyed)[2] if keyed else None
 
 
-def preferred() -> dict[int, str]:
-    found: dict[int, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
+def preferring(channel: str) -> set[int]:
+    found: dict[int, Counter[str]] = defaultdict(Counter)
     for row in since(SHOP.events, "occurred_at", 90):
         if row["name"] in REACTIONS:
-            found[row["customer_id"]][REACTIONS[row["name"]]].append(row["occurred_at"])
+            found[row["customer_id"]][REACTIONS[row["name"]]] += 1
     messages = {row["message_id"]: row for row in SHOP.messages}
     for row in since(SHOP.news, "occurred_at", 90):
         if row["news"] in ("opened", "clicked") and not row["machine"]:
             message = messages[row["message_id"]]
-            found[message["customer_id"]][message["channel"]].append(row["occurred_at"])
-    return {
-        customer: min(channels, key=lambda c: (-len(channels[c]), TODAY - max(channels[c]), c))
-        for customer, channels in found.items()
-    }
+            found[message["customer_id"]][message["channel"]] += 1
+    return {customer for customer, counts in found.items() if counts[channel] == max(counts.values())}
 
 
 def consenting() -> set[int]:
@@ -180,7 +177,7 @@ CASES: list[tuple[dict[str, Any], set[int]]] = [
         {c for c, lines in category_lines(200).items() if top(lines) == "Cheese"},
     ),
     *(
-        ({"prefers": {"channel": channel, "within": "90 days"}}, {c for c, p in preferred().items() if p == channel})
+        ({"prefers": {"channel": channel, "within": "90 days"}}, preferring(channel))
         for channel in ("email", "push", "sms", "whatsapp")
     ),
     ({"consent": {"channel": "email", "topic": "offers"}}, consenting()),

@@ -1,5 +1,7 @@
 """Where and whether a customer can be spoken to: preferred channel, consent, an address that is not suppressed."""
 
+from collections.abc import Mapping
+
 import ibis
 import ibis.expr.types as ir
 
@@ -21,14 +23,14 @@ REACTIONS = {
 }
 """Tracked events that are a reaction on a channel, as other tools name them; news of our own messages counts too."""
 
-REACTION = 2**32
-"""What a reaction weighs in a channel's score: more than the seconds since 1970 of the last one, which break ties."""
+COMMON = tuple(sorted(set(REACTIONS.values())))
+"""The channels that each have a count beside the customer; those of further channels are counted row by row."""
 
 
 class Prefers(Asked, frozen=True, kw_only=True):
-    """The channel on which the customer reacted most, by own opens and clicks.
+    """The customer reacted on the channel, and on no other more: by own opens and clicks.
 
-    Ties go to the channel of the last reaction (to the second), then to the first name of the alphabet.
+    Who reacted as often on two channels prefers both.
     """
 
     channel: str
@@ -53,30 +55,57 @@ def _check(asked: Prefers, here: str) -> None:
 
 
 def _prefers(asked: Prefers, scope: Scope) -> Measured:
-    reactions = _reactions(scope, Windowed(within=asked.within))
-    counted = reactions.group_by("customer_id", "channel").aggregate(
-        score=reactions.count() * REACTION + reactions.occurred_at.max().epoch_seconds().cast("int64")
-    )
-    # Of equal scores the first of the alphabet is the highest: 2 before the channel asked about, 1 itself, 0 behind.
-    order = ibis.cases((counted.channel < asked.channel, 2), (counted.channel == asked.channel, 1), else_=0)
-    best = counted.group_by("customer_id").aggregate(
-        _best=(counted.score * 4 + order).max(), channel=counted.channel.argmax(counted.score)
-    )
-    return Measured(best, best._best % 4 == 1)
+    window = Windowed(within=asked.within)
+    owned = _owned(scope, window)
+    common, others = _common(scope, window, owned), _others(owned, asked.channel)
+    if asked.channel in COMMON:
+        found = common.left_join(others.drop("reactions"), "customer_id")
+        found = found.mutate(elsewhere=ibis.coalesce(found.elsewhere, 0))
+        reactions = found[asked.channel]
+    else:
+        found = others.filter(others.reactions > 0).left_join(common, "customer_id")
+        found = found.mutate(**{channel: ibis.coalesce(found[channel], 0) for channel in COMMON})
+        reactions = found.reactions
+    met = reactions > 0
+    for channel in (*COMMON, "elsewhere"):
+        met = met & (reactions >= found[channel])
+    return Measured(found.drop("customer_id_right"), met)
 
 
-def _reactions(scope: Scope, window: Windowed) -> ir.Table:
-    """customer_id, channel, occurred_at of what people opened and clicked, whoever sent it."""
+def _common(scope: Scope, window: Windowed, owned: ir.Table) -> ir.Table:
+    """customer_id and the number of reactions on each of the common channels.
+
+    To group by customer and channel, and then once more by customer, would cost nearly twice as much.
+    """
     events = scope.table(EVENTS)
     tracked = inside(scope, events.filter(events.name.isin(list(REACTIONS))), "occurred_at", window)
-    tracked = tracked.select("customer_id", "occurred_at", channel=tracked.name.cases(*REACTIONS.items(), else_=""))
+    tracked = tracked.select("customer_id", place=_place(tracked.name, REACTIONS))
+    owned = owned.select("customer_id", place=_place(owned.channel, {channel: channel for channel in COMMON}))
+    rows = tracked.union(owned.filter(owned.place < len(COMMON)))
+    counts = {channel: rows.count(where=rows.place == place) for place, channel in enumerate(COMMON)}
+    return rows.group_by("customer_id").aggregate(**counts)
+
+
+def _place(name: ir.StringColumn, channels: Mapping[str, str]) -> ir.IntegerValue:
+    """Which of the common channels a name means: numbers are compared sooner than names."""
+    return name.cases(*((word, COMMON.index(channel)) for word, channel in channels.items()), else_=len(COMMON))
+
+
+def _others(owned: ir.Table, asked: str) -> ir.Table:
+    """customer_id, `reactions` on the channel asked about, and `elsewhere` the most on any but the common channels."""
+    rows = owned.filter(owned.channel.notin(COMMON))
+    counted = rows.group_by("customer_id", "channel").aggregate(n=rows.count())
+    return counted.group_by("customer_id").aggregate(
+        reactions=counted.n.max(where=counted.channel == asked), elsewhere=counted.n.max()
+    )
+
+
+def _owned(scope: Scope, window: Windowed) -> ir.Table:
+    """customer_id and channel of what people opened and clicked of our own messages."""
     news, messages = scope.warehouse.table(MESSAGE_EVENTS), scope.table(MESSAGES)
     personal = inside(scope, news.filter(news.news.isin(PERSONAL), ~news.machine), "occurred_at", window)
-    owned = personal.select("message_id", "occurred_at").join(
-        messages.select("message_id", "customer_id", "channel"), "message_id"
-    )
-    columns = ("customer_id", "channel", "occurred_at")
-    return tracked.select(*columns).union(owned.select(*columns))
+    sent = messages.select("message_id", "customer_id", "channel")
+    return personal.select("message_id").join(sent, "message_id").select("customer_id", "channel")
 
 
 def _consent(asked: Consent, scope: Scope) -> Measured:
