@@ -137,31 +137,37 @@ def _walk(warehouse: Warehouse, journeys: Sequence[Laid], now: datetime, rules: 
 
 
 def _walk_one(warehouse: Warehouse, journey: Laid, first: Crowd, now: datetime, rules: House) -> bool:
-    """Node by node, in an order in which nobody comes to one that has been; the enrolments are written at the end."""
+    """Node by node, in an order in which nobody comes to one that has been. Whoever rests is written at once, who goes
+    on when they rest."""
     crowds, listens = [first], False
     for key, node in journey.graph.nodes.items():
         # Who comes to a wait for something is let go in the next round, when it is known what has happened already.
         parts = [crowd for crowd in (crowds[:1] if _listens(node) else crowds) if crowd.due.get(key)]
         if not parts:
             continue
-        pieces = [_at(crowd.table, key) for crowd in parts]
-        warehouse.stage("here", ibis.union(*pieces) if len(pieces) > 1 else pieces[0])
+        if len(first.due) == len(parts) == 1 and parts[0] is first:  # everybody is here
+            first.table = warehouse.rename(first.table, "here")
+        else:
+            pieces = [_at(crowd.table, key) for crowd in parts]
+            warehouse.stage("here", ibis.union(*pieces) if len(pieces) > 1 else pieces[0])
         for crowd in parts:
             crowd.taken.add(key)
         for number, moved in enumerate(_moves(warehouse, Turn(warehouse, journey, node, now, rules))):
-            table = warehouse.stage(f"moved_{len(crowds)}_{number}", moved)
-            came = table.filter(table.state == "active", table.due_at <= moment.at())
-            counted = came.group_by("step").aggregate(n=came.count())
-            crowds.append(Crowd(table, {row["step"]: row["n"] for row in warehouse.rows(counted)}))
+            goes_on = ibis.coalesce((moved.state == "active") & (moved.due_at <= moment.at()), False)
+            on = warehouse.stage(f"going_{len(crowds)}_{number}", moved.filter(goes_on))
+            counted = on.group_by("step").aggregate(n=on.count())
+            crowds.append(Crowd(on, {row["step"]: row["n"] for row in warehouse.rows(counted)}))
+            # Not by way of a scratch table: `moved` is made of such, and its rows are many.
+            rests = moved.filter(~goes_on)
+            warehouse.delete(ENROLMENTS, rests.select("enrolment_id"))
+            warehouse.append(ENROLMENTS, rests)
         listens = listens or any(_listens(journey.graph.nodes[to]) for to in node.ways.values() if to)
-    for crowd in crowds:
-        rows = crowd.table
-        for key in crowd.taken:
-            rows = rows.filter(~((rows.step == key) & (rows.state == "active") & (rows.due_at <= moment.at())))
-        if crowd is not first:
-            written = rows if not crowd.taken else warehouse.stage("rested", rows)
-            warehouse.replace(ENROLMENTS, ["enrolment_id"], written)
-    return listens or any(key not in crowd.taken for crowd in crowds for key, count in crowd.due.items() if count)
+    left = [(crowd, set(crowd.due) - crowd.taken) for crowd in crowds]
+    for crowd, nodes in left[1:]:
+        if nodes:
+            rows = crowd.table.filter(crowd.table.step.isin(sorted(nodes)))
+            warehouse.replace(ENROLMENTS, ["enrolment_id"], rows)
+    return listens or any(nodes for _, nodes in left)
 
 
 def _at(table: ir.Table, key: str) -> ir.Table:

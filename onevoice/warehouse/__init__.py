@@ -33,8 +33,11 @@ INTERRUPTED = duckdb.InterruptException
 QUERY_ERRORS = (*DATA_ERRORS, duckdb.ProgrammingError, duckdb.NotSupportedError, duckdb.OutOfMemoryException)
 """What the store raises where one query is to blame, so that others may go on."""
 
-REMEMBERED = 1_000
-"""Compiled expressions a connection remembers."""
+REMEMBERED = 2_000
+"""Compiled expressions that are remembered."""
+
+_COMPILED: dict[tuple[str, ops.Node], str] = {}
+"""By store and expression, for all connections: readers and scratch warehouses ask what others have asked."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,6 @@ class Warehouse:
         self.backend = backend
         self.is_duckdb = backend.name == "duckdb"
         self.journal: Journal | None = None  # notes whose rows are written, where somebody asks for it
-        self._compiled: dict[ops.Node, str] = {}
 
     # -- reading
 
@@ -98,12 +100,12 @@ class Warehouse:
 
     def compiled(self, expression: ir.Expr) -> str:
         """The expression as SQL of this store. Compiling costs milliseconds, so what was compiled is remembered."""
-        node = expression.op()
-        found = self._compiled.get(node)
+        key = self.backend.name, expression.op()
+        found = _COMPILED.get(key)
         if found is None:
-            if len(self._compiled) >= REMEMBERED:
-                self._compiled.clear()  # expressions that hold an instant do not come again
-            found = self._compiled[node] = str(self.backend.compile(expression))
+            if len(_COMPILED) >= REMEMBERED:
+                _COMPILED.clear()  # expressions that hold an instant do not come again
+            found = _COMPILED[key] = str(self.backend.compile(expression))
         return found
 
     def read(self, expression: ir.Table) -> pa.Table:
@@ -240,7 +242,7 @@ class Warehouse:
         # A table by name is staged already; anything else may read what is about to be deleted.
         is_staged = isinstance(rows, ir.Table) and isinstance(rows.op(), ops.UnboundTable)
         staged = rows if is_staged else self.stage(f"new_{facts.name}", rows)
-        self.delete(facts, staged.select(*keys).distinct())
+        self.delete(facts, staged.select(*keys))
         self.append(facts, staged)
 
     def delete(self, facts: Facts, keys: ir.Table) -> None:
@@ -309,6 +311,13 @@ class Warehouse:
     def drop(self, name: str) -> None:
         """Drops a scratch table."""
         self.execute(f"DROP TABLE IF EXISTS {name}")
+
+    def rename(self, table: ir.Table, name: str) -> ir.Table:
+        """Gives a scratch table another name (what had it is dropped): cheaper than to copy it."""
+        self.drop(name)
+        held = table.get_name()
+        self.execute(f"ALTER TABLE {held} RENAME TO {name}" if self.is_duckdb else f"RENAME TABLE {held} TO {name}")
+        return _expression(table.schema(), name)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
