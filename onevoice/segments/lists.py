@@ -1,10 +1,11 @@
-"""Lists of identifiers from a file, for the condition `list`. The database keeps them, the warehouse has a copy.
+"""Lists of identifiers, from a file or put together by journeys, for the condition `list`. The database keeps them, the
+warehouse has a copy.
 
 An import is a snapshot of its own; the newest of a name counts. The one before is kept, so an import or a removal can
 be undone. Who an identifier belongs to is not kept here: membership follows identity.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,7 +16,7 @@ from onevoice.customers.identifiers import RULES, Identifier, Rules, identifier
 from onevoice.database import driver
 from onevoice.kernel.errors import InvalidInput, NotFound
 from onevoice.segments.facts import LIST_ENTRIES
-from onevoice.warehouse import Warehouse
+from onevoice.warehouse import WATERMARKS, Warehouse, set_watermark, watermark
 
 KEPT = 2
 """Snapshots of a name that are kept: what counts, and what counted before."""
@@ -54,35 +55,38 @@ def save(
         raise InvalidInput(f"List {name}: nothing in the file can be a {namespace}; the list stays as it was")
     with driver(connection) as raw:
         snapshot = _snapshot(connection, name, origin, now, is_removed=False)
-        with raw.cursor() as cursor, cursor.copy("COPY segment_list_entry FROM STDIN") as copy:
+        with raw.cursor() as cursor, cursor.copy(_COPY) as copy:
             for one in taken:
                 copy.write_row((snapshot, one.id, one.namespace, one.value))
     return Imported(name, len(taken), refused)
 
 
+_COPY = "COPY segment_list_entry (snapshot, identifier_id, namespace, value) FROM STDIN"
+
+
 def change(
     connection: Connection, name: str, added: Iterable[Identifier], removed: Iterable[Identifier], now: datetime
 ) -> None:
-    """Puts identifiers on a list, which begins with the first, and takes others off it, as one new snapshot."""
+    """Puts identifiers on a list, which begins with the first, and takes others off it: as much work as there are of
+    them, however long the list. Done again, it changes nothing. What is undone of an import takes its changes along."""
+    come, gone = list(added), [one.id for one in removed]
     with driver(connection) as raw:
         row = raw.execute(
-            "SELECT snapshot FROM segment_list WHERE name = %s ORDER BY snapshot DESC LIMIT 1", (name,)
+            "SELECT snapshot, is_removed FROM segment_list WHERE name = %s ORDER BY snapshot DESC LIMIT 1", (name,)
         ).fetchone()
-        snapshot = _snapshot(connection, name, "journeys", now, is_removed=False, keep=KEPT + 1)
-        if row is not None:
-            raw.execute(
-                "INSERT INTO segment_list_entry SELECT %s, identifier_id, namespace, value FROM segment_list_entry "
-                "WHERE snapshot = %s AND identifier_id <> ALL(%s) AND NOT (SELECT is_removed FROM segment_list "
-                "WHERE snapshot = %s)",
-                (snapshot, row[0], [one.id for one in removed], row[0]),
-            )
-        for one in added:
-            raw.execute(
-                "INSERT INTO segment_list_entry VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING",
-                (snapshot, one.id, one.namespace, one.value),
-            )
-        held = raw.execute("SELECT snapshot FROM segment_list WHERE name = %s ORDER BY 1 DESC", (name,)).fetchall()
-    _forget(connection, [one for (one,) in held[KEPT:]])
+        is_there = row is not None and not row[1]
+        if not come and not is_there:
+            return
+        snapshot = row[0] if row is not None and is_there else _snapshot(connection, name, "journeys", now, False)
+        raw.execute(
+            "INSERT INTO segment_list_entry (snapshot, identifier_id, namespace, value) "
+            "SELECT %s, * FROM unnest(%s::bigint[], %s::text[], %s::text[]) ON CONFLICT DO NOTHING",
+            (snapshot, [one.id for one in come], [one.namespace for one in come], [one.value for one in come]),
+        )
+        if raw.execute(
+            "DELETE FROM segment_list_entry WHERE snapshot = %s AND identifier_id = ANY(%s)", (snapshot, gone)
+        ).rowcount:
+            raw.execute("UPDATE segment_list SET revision = revision + 1 WHERE snapshot = %s", (snapshot,))
 
 
 def remove(connection: Connection, name: str, now: datetime) -> None:
@@ -116,43 +120,70 @@ def lists(connection: Connection) -> list[dict[str, object]]:
 
 
 def sync(warehouse: Warehouse, connection: Connection) -> list[str]:
-    """Brings the warehouse's copy up to date; returns the lists that changed. Cheap where nothing did."""
+    """Brings the warehouse's copy up to date; returns the lists that changed. Cheap where nothing did.
+
+    A list that was imported, or that somebody was taken off, is read anew; of others only who came is. Nobody but the
+    engine puts people on a list that is there (`change`), between two calls of this, so what came is what has a higher
+    number.
+    """
     with driver(connection) as raw:
-        current = dict(
-            raw.execute(
+        current = {
+            name: (snapshot, revision)
+            for name, snapshot, revision in raw.execute(
                 """
-                SELECT name, snapshot
+                SELECT name, snapshot, revision
                 FROM (SELECT DISTINCT ON (name) * FROM segment_list ORDER BY name, snapshot DESC) newest
                 WHERE NOT is_removed
                 """
             ).fetchall()
-        )
-        entries = warehouse.table(LIST_ENTRIES)
-        held = {row["list"]: row["snapshot"] for row in warehouse.rows(entries.select("list", "snapshot").distinct())}
-        changed = sorted(name for name in held | current if held.get(name) != current.get(name))
-        if not changed:
+        }
+        held = _held(warehouse)
+        anew = sorted(name for name in held | current if held.get(name, GONE) != current.get(name, GONE))
+        (last,) = raw.execute("SELECT coalesce(max(added), 0) FROM segment_list_entry").fetchone() or (0,)
+        read = watermark(warehouse, READ)[0]
+        if not anew and last <= read:
             return []
+        kept = [snapshot for name, (snapshot, _) in current.items() if name not in anew]
+        come = raw.execute(
+            "SELECT name, snapshot, identifier_id FROM segment_list_entry JOIN segment_list USING (snapshot) "
+            "WHERE added > %s AND added <= %s AND snapshot = ANY(%s)",
+            (read, last, kept),
+        ).fetchall()
         with warehouse.transaction():
-            warehouse.delete(LIST_ENTRIES, warehouse.stage("changed_lists", pa.table({"list": changed})))
-            for name in changed:
-                if name in current:
-                    ids = raw.execute(
-                        "SELECT identifier_id FROM segment_list_entry WHERE snapshot = %s", (current[name],)
-                    ).fetchall()
-                    warehouse.append(
-                        LIST_ENTRIES,
-                        LIST_ENTRIES.arrow(
-                            {
-                                "list": [name] * len(ids),
-                                "snapshot": [current[name]] * len(ids),
-                                "identifier_id": [one for (one,) in ids],
-                            }
-                        ),
-                    )
-    return changed
+            if anew:
+                warehouse.delete(LIST_ENTRIES, warehouse.stage("changed_lists", pa.table({"list": anew})))
+            for name in anew:
+                snapshot, revision = current.get(name, GONE)
+                ids = raw.execute(
+                    "SELECT identifier_id FROM segment_list_entry WHERE snapshot = %s", (snapshot,)
+                ).fetchall()
+                warehouse.append(LIST_ENTRIES, _entries([(name, snapshot, one) for (one,) in ids]))
+                set_watermark(warehouse, PREFIX + name, snapshot, revision)
+            if come:
+                warehouse.replace(LIST_ENTRIES, ["list", "identifier_id"], _entries(come))
+            set_watermark(warehouse, READ, last, 0)
+    return sorted({*anew, *(name for name, _, _ in come)})
 
 
-def _snapshot(connection: Connection, name: str, origin: str, now: datetime, is_removed: bool, keep: int = KEPT) -> int:
+READ, PREFIX = "lists", "list:"
+"""Watermarks: up to which number entries were read, and each list's snapshot and revision."""
+
+GONE = (0, 0)
+"""Of a list that is not there."""
+
+
+def _held(warehouse: Warehouse) -> dict[str, tuple[int, int]]:
+    table = warehouse.table(WATERMARKS)
+    rows = warehouse.rows(table.filter(table.name.startswith(PREFIX)))
+    return {row["name"].removeprefix(PREFIX): (row["transaction"], row["sequence"]) for row in rows}
+
+
+def _entries(rows: Sequence[tuple[str, int, int]]) -> pa.Table:
+    columns = ("list", "snapshot", "identifier_id")
+    return LIST_ENTRIES.arrow({name: [row[place] for row in rows] for place, name in enumerate(columns)})
+
+
+def _snapshot(connection: Connection, name: str, origin: str, now: datetime, is_removed: bool) -> int:
     """A new snapshot of a name; all but the last before it are forgotten."""
     with driver(connection) as raw:
         (snapshot,) = raw.execute(
@@ -160,7 +191,7 @@ def _snapshot(connection: Connection, name: str, origin: str, now: datetime, is_
             (name, origin, is_removed, now),
         ).fetchone() or (0,)
         held = raw.execute("SELECT snapshot FROM segment_list WHERE name = %s ORDER BY 1 DESC", (name,)).fetchall()
-    _forget(connection, [one for (one,) in held[keep:]])
+    _forget(connection, [one for (one,) in held[KEPT:]])
     return int(snapshot)
 
 

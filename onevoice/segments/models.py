@@ -11,6 +11,7 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     Text,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -45,6 +46,8 @@ segment_list = Table(
     Column("origin", Text, nullable=False),  # the file's name
     Column("is_removed", Boolean, nullable=False),
     Column("saved_at", DateTime(timezone=True), nullable=False),
+    # How often somebody was taken off since it was imported; who was put on is known by `added`.
+    Column("revision", Integer, nullable=False, server_default=text("0")),
     Index("ix_segment_list_name", "name"),
 )
 
@@ -55,5 +58,7 @@ segment_list_entry = Table(
     Column("identifier_id", BigInteger, nullable=False),
     Column("namespace", Text, nullable=False),
     Column("value", Text, nullable=False),
+    Column("added", BigInteger, Identity(always=True), nullable=False),
     PrimaryKeyConstraint("snapshot", "identifier_id"),
+    Index("ix_segment_list_entry_added", "added"),
 )

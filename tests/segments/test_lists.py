@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 from typer.testing import CliRunner
 
 from onevoice.cli.main import app
@@ -50,6 +50,34 @@ def test_who_is_on_a_list_follows_the_list_and_the_identity(db: Engine, store: W
         lists.save(connection, "vip", "loyalty_card", ["c3"], NOW)
         lists.sync(store, connection)
     assert on_list(store, "vip") == {3}
+
+
+def cards(*values: str) -> list[Identifier]:
+    return [Identifier("loyalty_card", value) for value in values]
+
+
+def test_who_comes_onto_a_list_is_added_to_it_and_who_goes_is_taken_off_once(db: Engine, store: Warehouse) -> None:
+    known(store, {"c1": 1, "c2": 2, "c3": 3})
+
+    def changed(added: list[Identifier], removed: list[Identifier]) -> tuple[list[str], set[int]]:
+        with db.begin() as connection:
+            lists.change(connection, "vip", added, removed, NOW)
+            return lists.sync(store, connection), on_list(store, "vip")
+
+    with db.begin() as connection:
+        lists.save(connection, "vip", "loyalty_card", ["c1"], NOW, "file")
+        lists.sync(store, connection)
+    assert changed(cards("c2", "c3"), []) == (["vip"], {1, 2, 3})
+    assert changed(cards("c2"), []) == ([], {1, 2, 3})
+    assert changed([], cards("c2")) == (["vip"], {1, 3})
+    assert changed([], cards("c2")) == ([], {1, 3})
+    assert changed(cards("c2"), cards("c1", "c3")) == (["vip"], {2})
+    assert changed([], cards("c2")) == (["vip"], set())
+    with db.begin() as connection:
+        (row,) = lists.lists(connection)
+        assert (row["size"], row["origin"]) == (0, "file")
+        counted = connection.execute(text("SELECT count(*) FROM segment_list")).scalar()
+    assert counted == 1  # nothing was copied
 
 
 def test_an_import_and_a_removal_can_be_undone_once(db: Engine, duck: Warehouse) -> None:
