@@ -284,7 +284,8 @@ def _shown(zone: ZoneInfo, day: date, at: time) -> datetime | None:
 WAIT = st.sampled_from(["1 hour", "5 hours", "30 hours", "4 days"])
 CHANNEL = st.sampled_from(CHANNELS)
 SEND = st.fixed_dictionaries(
-    {"channel": CHANNEL, "template": st.just("t")}, optional={"wait": WAIT, "content": st.just("same")}
+    {"channel": CHANNEL, "template": st.just("t"), "wait": st.just("0 days") | WAIT},
+    optional={"content": st.just("same")},
 )
 CONDITION = st.one_of(
     st.builds(lambda number: {"trait": {"name": "number", "equals": number}}, st.sampled_from(PEOPLE)),
@@ -300,7 +301,7 @@ def _cascade(sends: list[Any], is_best: bool, prices: Any, options: dict[str, An
 
 CASCADE = st.builds(
     _cascade,
-    st.lists(SEND, min_size=1, max_size=3, unique_by=lambda one: str(one["channel"])),
+    st.lists(SEND, min_size=2, max_size=3, unique_by=lambda one: str(one["channel"])),
     st.booleans(),
     st.dictionaries(CHANNEL, st.sampled_from([0.25, 0.75])),
     st.fixed_dictionaries({}, optional={"stop_on": STOP, "on_failure": st.sampled_from(["next", "wait"])}),
@@ -310,11 +311,13 @@ CLOCK = st.fixed_dictionaries(
     optional={"on": st.lists(st.sampled_from(WEEKDAYS), min_size=1, max_size=3, unique=True)},
 )
 PLAIN = st.one_of(
+    CASCADE,
     st.fixed_dictionaries({"send": SEND}),
     CASCADE,
-    st.fixed_dictionaries({"wait": WAIT | CLOCK}),
-    st.just({"update": {"seen": 1}}),
-    st.just({"exit": {}}),
+    st.fixed_dictionaries({"wait": CLOCK}),
+    st.fixed_dictionaries({"wait": WAIT}),
+    CASCADE,
+    st.sampled_from([{"update": {"seen": 1}}, {"update": {"seen": 1}}, {"update": {"seen": 1}}, {"exit": {}}]),
 )
 
 
@@ -345,6 +348,7 @@ def _nested(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         st.builds(_branch, st.lists(st.tuples(CONDITION, some), min_size=1, max_size=2), some),
         st.builds(_split, st.lists(st.tuples(st.integers(1, 3), some), min_size=2, max_size=3)),
         st.builds(_wait, HAPPENING, WAIT, some, some),
+        st.builds(_wait, HAPPENING, st.just("4 days"), some, some),
     )
 
 
@@ -378,7 +382,7 @@ ENTRY = st.one_of(
 )
 
 
-def _document(steps: list[Any], loop: int | None, goal: Any, entry: dict[str, Any]) -> dict[str, Any]:
+def _document(steps: tuple[Any, ...], loop: int | None, goal: Any, entry: dict[str, Any]) -> dict[str, Any]:
     count = iter(range(1_000))
     found = [named(step, count) for step in steps]
     found.append({"id": "last", "update": {"seen": 2}})
@@ -390,22 +394,25 @@ def _document(steps: list[Any], loop: int | None, goal: Any, entry: dict[str, An
 
 DOCUMENT = st.builds(
     _document,
-    st.lists(STEP, min_size=2, max_size=4),
+    st.tuples(CASCADE | STEP, STEP, CASCADE | STEP) | st.tuples(STEP, CASCADE),
     st.none() | st.integers(0, 5),
-    st.sampled_from([None, {"event": "goal"}, {"event": "goal", "key": "k"}]),
+    st.sampled_from([None, None, None, {"event": "goal"}, {"event": "goal", "key": "k"}]),
     ENTRY,
 )
 EVENTS = st.lists(
     st.tuples(
-        st.integers(0, 200),
+        st.integers(0, 60) | st.integers(0, 200),
         st.sampled_from(PEOPLE),
-        st.sampled_from(["enter", "enter", "a", "b", "b", "goal", REPLIED]),
+        st.sampled_from(["enter", "enter", "enter", "a", "a", "b", "b", "goal", REPLIED]),
         st.sampled_from(KEYS),
         CHANNEL,
     ),
-    max_size=14,
+    min_size=8,
+    max_size=24,
 )
-PAUSES = st.lists(st.sampled_from([1, 2, 7, 24, 100]), min_size=2, max_size=10)
-OF_PEOPLE = st.fixed_dictionaries({number: st.sets(CHANNEL) for number in PEOPLE})
-ON_CHANNELS = st.sets(st.tuples(st.sampled_from(PEOPLE), CHANNEL), max_size=4)
-RATES = st.dictionaries(st.tuples(st.sampled_from(PEOPLE), CHANNEL), st.sampled_from([0.25, 0.5, 1.0]))
+PAUSES = st.lists(st.sampled_from([1, 2, 3, 7, 24, 100]), min_size=5, max_size=8)
+OF_PEOPLE = st.fixed_dictionaries({number: st.sets(CHANNEL, min_size=2) for number in PEOPLE})
+ON_CHANNELS = st.sets(st.tuples(st.sampled_from(PEOPLE), CHANNEL), min_size=2, max_size=7)
+RATES = st.dictionaries(
+    st.tuples(st.sampled_from(PEOPLE), CHANNEL), st.sampled_from([0.25, 0.5, 1.0]), min_size=2, max_size=8
+)

@@ -141,7 +141,7 @@ LAST_OF_THE_BEST: dict[str, Any] = {
 
 
 @example(**LAST_OF_THE_BEST)
-@settings(max_examples=10, deadline=None, suppress_health_check=QUIET, phases=DRAWN)
+@settings(max_examples=6, deadline=None, suppress_health_check=QUIET, phases=DRAWN)
 @given(**RANDOM)
 def test_the_tick_does_for_all_at_once_what_the_model_does_for_each(memory: Warehouse, **case: Any) -> None:
     agree(memory, **case)
