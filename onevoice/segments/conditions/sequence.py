@@ -180,7 +180,8 @@ class _Walk:
         window = {name: getattr(self.asked, name) for name in Windowed.__struct_fields__}
         rows = Rows(event=step.event, of=step.of, where=step.where, **window)
         needed = [name for name, _ in self._references(number)] + [name for _, name in self._referred(number)]
-        found = selected(self.scope, rows, tuple(needed))
+        together = [one.where for one in self.asked.steps if (one.event, one.of) == (step.event, step.of)]
+        found = selected(self.scope, rows, tuple(needed), together=together)
         columns = {f"ref_{name}": found.operand(name).text for name, _ in self._references(number)}
         columns |= {column: ibis.coalesce(found.operand(name).text, "") for column, name in self._referred(number)}
         return found.rows.select("customer_id", "at", **columns)
@@ -230,7 +231,10 @@ class _Walk:
             return walks.group_by(keys).aggregate(at=moment.max())
         if not rest[0].absent and rest[0].within is None:
             return walks.group_by(keys).aggregate(at=moment.min())
-        return walks.select(*keys, at=moment).distinct()
+        walks = walks.select(*keys, at=moment)
+        return (
+            walks if all(step.absent for step in rest) else walks.distinct()
+        )  # absences take away, and never multiply
 
 
 def _reference(step: int, name: str) -> str:

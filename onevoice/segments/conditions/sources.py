@@ -3,7 +3,7 @@
 `where` asks about an event's properties, or about a table's columns; order lines have their product's columns too.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -80,21 +80,31 @@ class Selected:
 
 
 def selected(
-    scope: Scope, asked: Rows, also: Iterator[str] | tuple[str, ...] = (), timed: bool = True, money: bool = False
+    scope: Scope,
+    asked: Rows,
+    also: Iterator[str] | tuple[str, ...] = (),
+    timed: bool = True,
+    money: bool = False,
+    together: Sequence[Where] = (),
 ) -> Selected:
     """The rows asked about, of the window where they are `timed`. `also` names further properties that are needed.
 
-    For `money`, orders also with the returns that lower it (catalog.orders.earning).
+    For `money`, orders also with the returns that lower it (catalog.orders.earning). What is asked `together` of the
+    same table and window is read once, where all of it names products.
     """
     source = source_of(asked)
     rows = (earning if money else source.counted)(scope.table(source.facts))
     if asked.event is not None:
         rows = rows.filter(rows.name == asked.event)
     rows = inside(scope, rows, source.moment, asked if timed else Windowed())
-    own = {name: as_filter(wanted) for name, wanted in asked.where.items()}
-    ofproduct = {name: own.pop(name) for name in list(own) if name in source.product and _is_plain(own[name])}
-    if ofproduct:
-        rows = rows.semi_join(_products(scope, ofproduct), "product_id")
+    ofproduct = _of_product(source, asked.where)
+    own = {name: as_filter(wanted) for name, wanted in asked.where.items() if name not in ofproduct}
+    wanted_products = [_of_product(source, where) for where in together]
+    if len(wanted_products) > 1 and all(wanted_products):
+        products = _products(scope, wanted_products)
+        rows = rows.join(products, "product_id").filter(lambda t: t[f"is_{wanted_products.index(ofproduct)}"])
+    elif ofproduct:
+        rows = rows.semi_join(_products(scope, [ofproduct]), "product_id")
     if source.product and any(name in source.product for name in (*own, *also)):
         products = scope.warehouse.table(PRODUCTS).select("product_id", *source.product)
         rows = rows.left_join(products, "product_id").drop("product_id_right")
@@ -130,16 +140,22 @@ def check_rows(asked: Rows, here: str, also: tuple[str, ...] = (), steps: int = 
                 raise InvalidInput(f"{here}: {asked.of} have no {name!r}; they have {', '.join(columns)}")
 
 
-def _is_plain(asked: Filter) -> bool:
-    return asked.same_as is None and asked.differs_from is None
+def _of_product(source: Source, where: Where) -> dict[str, Filter]:
+    """What is asked of the product alone."""
+    asked = {name: as_filter(wanted) for name, wanted in where.items() if name in source.product}
+    return {name: one for name, one in asked.items() if one.same_as is None and one.differs_from is None}
 
 
-def _products(scope: Scope, wanted: dict[str, Filter]) -> ir.Table:
+def _products(scope: Scope, wanted: Sequence[dict[str, Filter]]) -> ir.Table:
+    """product_id of the products that are as one of these says, and as which (`is_0`, `is_1`, ...)."""
     products = scope.warehouse.table(PRODUCTS)
-    for name, asked in wanted.items():
-        for holds in compared(column(products, name), asked):
-            products = products.filter(holds)
-    return products.select("product_id")
+    met = {
+        f"is_{number}": ibis.and_(
+            *(holds for name, asked in one.items() for holds in compared(column(products, name), asked))
+        )
+        for number, one in enumerate(wanted)
+    }
+    return products.select("product_id", **met).filter(lambda t: ibis.or_(*(t[name] for name in met)))
 
 
 def _operand(scope: Scope, rows: ir.Table, source: Source, name: str) -> Operand:
