@@ -19,6 +19,7 @@ from onevoice.customers.contact import store as contact
 from onevoice.events import plans
 from onevoice.journeys import service as journeys
 from onevoice.kernel.clock import Clock
+from onevoice.kernel.documents import documents as read
 from onevoice.kernel.errors import Conflict, InvalidInput, OneVoiceError
 from onevoice.kernel.settings import Settings
 from onevoice.privacy import retention
@@ -118,10 +119,10 @@ def documents(place: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
         raise InvalidInput(f"{place} holds no *.yaml file")
     for file in files:
         try:
-            documents = list(yaml.safe_load_all(file.read_text()))
+            found = read(file.read_text())
         except yaml.YAMLError as error:
             raise InvalidInput(f"{file} is not valid YAML: {error}") from error
-        for document in documents:
+        for document in found:
             if not isinstance(document, dict) or document.get("kind") not in ORDER:
                 raise InvalidInput(f"{file}: `kind` must be one of {', '.join(ORDER)}")
             if not isinstance(document.get("name"), str):

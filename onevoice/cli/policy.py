@@ -81,9 +81,10 @@ def _read(file: Path) -> "ContactPolicy":
     import yaml
 
     from onevoice.customers.contact import parse
+    from onevoice.kernel.documents import document
     from onevoice.kernel.errors import InvalidInput
 
     try:
-        return parse(yaml.safe_load(file.read_text()))
+        return parse(document(file.read_text()))
     except yaml.YAMLError as error:
         raise InvalidInput(f"{file} is not valid YAML: {error}") from error

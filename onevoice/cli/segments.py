@@ -88,12 +88,11 @@ def previewed(
     data_dir: DataDir = None,
 ) -> None:
     """Size, some customers, and the overlap with every segment."""
-    import yaml
-
     from onevoice.engine.client import EngineClient
+    from onevoice.kernel import documents
     from onevoice.kernel.errors import InvalidInput
 
-    document = yaml.safe_load(file.read_text())
+    document = documents.document(file.read_text())
     if not isinstance(document, dict) or "where" not in document:
         raise InvalidInput(f"{file}: expected a document with `where`, the condition")
     engine = EngineClient(settings(data_dir))

@@ -24,6 +24,7 @@ import msgspec
 import yaml
 
 from onevoice.events.imports.fields import FIELDS, MOMENT, TEXT, Field, lacking
+from onevoice.kernel.documents import document
 from onevoice.kernel.errors import InvalidInput
 
 ALIKE = 0.86
@@ -62,7 +63,7 @@ class Mapping:
 def read(path: Path) -> Mapping:
     """The mapping a YAML file holds. Raises InvalidInput."""
     try:
-        return parsed(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return parsed(document(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InvalidInput(f"{path} cannot be read: {error}") from error
     except InvalidInput as error:
