@@ -1,7 +1,7 @@
 """An e-mail as it travels: headers and two quoted-printable parts, with one-click unsubscribing (RFC 8058).
 
-Made for speed: long pieces, which recur from message to message, are encoded once. Each begins a line of its own,
-joined to what is before by a soft line break, so encoded pieces can be put together in any order.
+Made for speed: of a text that knows its pieces, those that recur are encoded once, on lines of their own between soft
+line breaks. So a value can stand on a line of its own as it is, which is what most are.
 """
 
 import re
@@ -12,60 +12,72 @@ from email.utils import format_datetime
 
 from onevoice.channels.pieces import Pieces
 
-LONG = 60  # characters; shorter pieces are mostly values of one message, and encoded in a run
+LINE = 75  # characters of a quoted line before the `=` of a soft line break (RFC 2045, 6.7)
 MOST_KEPT = 5_000
 WORD_BYTES = 39  # of text in one encoded word: with `Subject: ` the line stays within the 76 characters of RFC 2047
 
-_BOUNDARY = b"=_onevoice"  # cannot occur in quoted-printable text
-_PART = b"Content-Type: text/%s; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
-_BETWEEN = b"\r\n--" + _BOUNDARY + b"\r\n"
-HEADERS = (("MIME-Version", "1.0"), ("Content-Type", f'multipart/alternative; boundary="{_BOUNDARY.decode()}"'))
+_BOUNDARY = "=_onevoice"  # cannot occur in quoted-printable text
+_PART = "Content-Type: text/%s; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+HEADERS = (("MIME-Version", "1.0"), ("Content-Type", f'multipart/alternative; boundary="{_BOUNDARY}"'))
 """What the message's headers must have besides those of its own."""
 
-_START = b"--" + _BOUNDARY + b"\r\n"
-_TEXT_START, _HTML_START = _PART % b"plain", _PART % b"html"
-_END = b"\r\n--" + _BOUNDARY + b"--\r\n"
-
-_kept: dict[str, bytes] = {}
+_TEXT_START = f"--{_BOUNDARY}\r\n{_PART % 'plain'}"
+_BETWEEN = f"\r\n--{_BOUNDARY}\r\n{_PART % 'html'}"
+_END = f"\r\n--{_BOUNDARY}--\r\n"
 
 
-def stuffed_body(text: str, html: str) -> bytes:
-    """Both parts as DATA wants them: CRLF lines, leading dots doubled, without the final dot."""
-    return b"".join((_START, _TEXT_START, _encoded(text), _BETWEEN, _HTML_START, _encoded(html), _END))
+def body(text: str, html: str) -> bytes:
+    """Both parts, with CRLF lines. None begins with a dot, so that DATA takes them as they are (RFC 5321, 4.5.2)."""
+    return "".join((_TEXT_START, *_quoted(text), _BETWEEN, *_quoted(html), _END)).encode("ascii")
 
 
-def plain_body(stuffed: bytes) -> bytes:
-    """The body as it is read at the other end, each dot once."""
-    return stuffed.replace(b"\r\n..", b"\r\n.")
+def _quoted(text: str) -> list[str]:
+    """The pieces in quoted-printable."""
+    pieces = list(text.pieces) if isinstance(text, Pieces) and text else ["", text]
+    pieces[::2] = map(_recurring.__getitem__, pieces[::2])
+    *told, last = pieces[1::2]
+    told = [
+        value if len(value) <= LINE and value.isascii() and value.isprintable() and "=" not in value else _lines(value)
+        for value in told
+    ]
+    if "\n." in "\n".join(("", *told)):  # looking at all at once is faster
+        told = [_undotted(value) for value in told]
+    pieces[1:-1:2] = told
+    pieces[-1] = _lines(last)  # where a blank would end a line
+    pieces[0] = pieces[0].removeprefix(_BREAK)
+    return pieces
 
 
-def _encoded(text: str) -> bytes:
-    pieces = text.pieces if isinstance(text, Pieces) else (text,)
-    kept = _kept
-    encoded, short = [], []
-    for piece in pieces:
-        if len(piece) < LONG or piece[:4] == "http":  # a tracked link recurs in no other message
-            short.append(piece)
-            continue
-        if short:
-            encoded.append(_quoted("".join(short)))
-            short.clear()
-        found = kept.get(piece)
-        if found is None:
-            if len(kept) >= MOST_KEPT:
-                kept.clear()
-            found = kept[piece] = _quoted(piece)
-        encoded.append(found)
-    if short:
-        encoded.append(_quoted("".join(short)))
-    return b"=\r\n".join(encoded)
+_BREAK = "=\r\n"
+"""A soft line break."""
 
 
-def _quoted(piece: str) -> bytes:
-    quoted = b2a_qp(piece.encode())
-    if b"\n" in quoted:
-        quoted = quoted.replace(b"\r\n", b"\n").replace(b"\n.", b"\n..").replace(b"\n", b"\r\n")
-    return b"." + quoted if quoted[:1] == b"." else quoted
+def _lines(piece: str) -> str:
+    """A piece that begins a line, in quoted-printable."""
+    quoted = b2a_qp(piece.encode("utf-8", "replace")).decode("ascii").replace("\r\n", "\n")
+    return "\r\n".join([_undotted(line) for line in quoted.split("\n")])
+
+
+def _undotted(line: str) -> str:
+    """The same without dots at its beginning."""
+    if line[:1] != ".":
+        return line
+    rest = line.lstrip(".")
+    return f"=2E{_BREAK}" * (len(line) - len(rest)) + rest
+
+
+class _Recurring(dict[str, str]):
+    """What was made of pieces that recur."""
+
+    def __missing__(self, piece: str) -> str:
+        if len(self) >= MOST_KEPT:
+            self.clear()
+        lines = _lines(piece)
+        made = self[piece] = _BREAK + lines + ("" if lines[-1:] in ("", "\n") else _BREAK)
+        return made
+
+
+_recurring = _Recurring()
 
 
 def header_text(text: str) -> str:

@@ -1,14 +1,14 @@
-"""A text that still knows the pieces it was joined from.
+"""A text that still knows the pieces it was joined from: by turns one that recurs and one of this message alone.
 
-Of ten thousand messages made from one template most pieces are the same strings, so an encoder can keep what it made of
-them. To everybody else it is a plain string.
+Of ten thousand messages made from one template every second piece is the same string, so an encoder can keep what it
+made of those. To everybody else it is a plain string.
 """
 
 from collections.abc import Sequence
 
 
 class Pieces(str):
-    """The pieces joined; `pieces` gives them."""
+    """The pieces joined; `pieces` gives them. The first, third, ... recur; either kind may be empty."""
 
     __slots__ = ("pieces",)
     pieces: Sequence[str]

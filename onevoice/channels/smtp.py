@@ -118,12 +118,10 @@ class SmtpAdapter:
     def encoded(self, message: OutboundMessage, address: str = "") -> bytes:
         """The message as it goes over the wire, from its headers to the final dot."""
         headers = self._headers(message, address or message.address)
-        body = mime.stuffed_body(message.content.get("text", ""), message.content.get("html", ""))
+        body = mime.body(message.content.get("text", ""), message.content.get("html", ""))
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers]).encode()
-        if self._signer is None:
-            return lines + b"\r\n" + body + b".\r\n"
-        signatures = self._signer.signatures(headers, mime.plain_body(body), int(time.time()))
-        return signatures + lines + b"\r\n" + body + b".\r\n"
+        signatures = self._signer.signatures(headers, body, int(time.time())) if self._signer else b""
+        return b"%b%b\r\n%b.\r\n" % (signatures, lines, body)
 
     def return_path(self, message: OutboundMessage) -> str:
         """Where bounces go."""

@@ -1,4 +1,9 @@
-"""What a template is rendered into: pieces, and the places among them where the address of a link stands."""
+"""What a template is rendered into: pieces, by turns one of the template's own and one told of a customer.
+
+Either may be empty, but they always alternate, so that whoever encodes them knows which recur from message to message.
+"""
+
+from collections.abc import Callable
 
 MARK = "\x01"
 """Stands before and after the address of a link within a piece; no text from outside may hold it."""
@@ -7,21 +12,25 @@ WEB = ("https://", "http://")
 """What the address of a link to be tracked begins with."""
 
 
-class PieceBuffer(list[str]):
-    """The pieces as they come, so that those that recur are the same objects. `links` are the places of addresses."""
+def marked(address: str) -> str:
+    """The address of a link, for whoever reads the text later."""
+    return f"{MARK}{address}{MARK}"
 
-    def __init__(self) -> None:
+
+class PieceBuffer(list[str]):
+    """The pieces as they come. `link` says what is to stand for the address of a link."""
+
+    __slots__ = ("link",)
+
+    def __init__(self, link: Callable[[str], str] = marked) -> None:
         super().__init__()
-        self.links: list[int] = []
+        self.link = link
 
     def write(self, piece: str) -> int:
-        """Takes a piece; Liquid wants a number back."""
-        self.append(piece)
+        """Takes a piece of which nobody knows whose it is; Liquid wants a number back."""
+        self += ("", piece)
         return 1
 
     def getvalue(self) -> str:
-        """The text, its links between MARKs."""
-        for place in self.links:
-            self[place] = f"{MARK}{self[place]}{MARK}"
-        self.links.clear()
+        """The text."""
         return "".join(self)

@@ -1,7 +1,7 @@
 """The template language: Liquid, sandboxed and bounded, with a mark for links that are to be tracked.
 
 `{% link %}https://...{% endlink %}` is put around links when a template is compiled; `{{ url | track }}` is for
-authors. Either way the address comes out between two MARKs, and the renderer puts a tracked one in its place.
+authors. The renderer puts a tracked one in its place: at once, or where the address came out between two MARKs.
 """
 
 import time
@@ -12,7 +12,7 @@ from typing import Any
 from liquid import Environment, escape
 from liquid.ast import BlockNode, Node
 from liquid.builtin.content import ContentNode, Literal
-from liquid.builtin.expressions import FilteredExpression, LoopExpression, Path
+from liquid.builtin.expressions import LoopExpression
 from liquid.builtin.expressions.primitive import RangeLiteral
 from liquid.builtin.output import Output, OutputNode
 from liquid.builtin.tags.for_tag import ForLoop, ForNode, ForTag
@@ -37,7 +37,7 @@ from liquid.token import TOKEN_TAG, Token
 
 from onevoice.content import filters
 from onevoice.content.buffer import MARK, WEB, PieceBuffer
-from onevoice.content.straight import Straight, look, special, straight
+from onevoice.content.straight import Straight, look, plain_path, special, straight
 from onevoice.kernel.errors import InvalidInput
 
 MOST_SECONDS = 1.0
@@ -95,7 +95,7 @@ class _Template(BoundTemplate):
 
     def __init__(self, env: Environment, nodes: list[Node], *args: Any, **named: Any) -> None:
         super().__init__(env, nodes, *args, **named)
-        self._straight = straight(nodes, env.autoescape)
+        self._straight = straight(nodes, env)
 
     def render_with_context(self, context: RenderContext, buffer: Any, *args: Any, **named: Any) -> None:
         try:
@@ -112,7 +112,7 @@ class _Content(ContentNode):
     def render_to_output(self, context: RenderContext, buffer: Any) -> int:
         if type(buffer) is NullIO:  # where Liquid leaves out a block of nothing but white space
             return 0
-        buffer.append(self.text)
+        buffer += (self.text, "")
         return 1
 
     render = render_to_output
@@ -129,8 +129,7 @@ class _Output(OutputNode):
 
     def __init__(self, token: Token, expression: Any) -> None:
         super().__init__(token, expression)
-        path = expression.left.path if _is_plain_path(expression) else [""]
-        self.root, self.steps = path[0], path[1:]
+        self.root, *self.steps = plain_path(expression) or [""]
 
     def render_to_output(self, context: RenderContext, buffer: Any) -> int:
         if self.root:
@@ -138,21 +137,12 @@ class _Output(OutputNode):
             for step in self.steps:
                 value = value.get(step) if type(value) is dict else None
             if type(value) is str:
-                buffer.append(escape(value) if context.autoescape and special(value) else value)
+                buffer += ("", escape(value) if context.autoescape and special(value) else value)
                 return 1
-        buffer.append(to_liquid_string(self.expression.evaluate(context), context.autoescape))
+        buffer += ("", to_liquid_string(self.expression.evaluate(context), context.autoescape))
         return 1
 
     render = render_to_output
-
-
-def _is_plain_path(expression: Any) -> bool:
-    return (
-        type(expression) is FilteredExpression
-        and not expression.filters
-        and type(expression.left) is Path
-        and all(type(step) is str for step in expression.left.path)
-    )
 
 
 class _OutputTag(Output):
@@ -174,7 +164,7 @@ class _For(ForNode):
         if not length or self.block.blank:
             return super().render_to_output(context, buffer)
         if self.straight is None:
-            self.straight = straight(self.block.nodes, context.autoescape)
+            self.straight = straight(self.block.nodes, context.env)
         body = self.straight
         name = str(self.expression.identifier)  # its own class compares slowly
         loop = ForLoop(
@@ -199,7 +189,7 @@ class _ForTag(ForTag):
 
 
 class _Link(Node):
-    """The address inside, noted for the renderer where it leads to the web."""
+    """The address inside, or what stands for it where it leads to the web."""
 
     __slots__ = ("address",)
 
@@ -212,16 +202,18 @@ class _Link(Node):
         return f"{{% link %}}{self.address}{{% endlink %}}"
 
     def render_to_output(self, context: RenderContext, buffer: Any) -> int:
-        inside = PieceBuffer()
-        for node in self.address.nodes:
-            node.render(context, inside)  # type: ignore[arg-type]  # all of a TextIO that nodes use
-        address = "".join(inside).strip()
-        if address.startswith(WEB):
-            buffer.links.append(len(buffer))
-        buffer.append(address)
+        address = self.written(context)
+        buffer += ("", buffer.link(address) if address.startswith(WEB) else address)
         return 1
 
     render = render_to_output
+
+    def written(self, context: RenderContext) -> str:
+        """The address inside."""
+        inside = PieceBuffer()
+        for node in self.address.nodes:
+            node.render(context, inside)  # type: ignore[arg-type]  # all of a TextIO that nodes use
+        return "".join(inside).strip()
 
     def children(self, static_context: RenderContext, *, include_partials: bool = True) -> list[Node]:
         return [self.address]

@@ -28,10 +28,10 @@ class _Collected(UntrackedLinks):
     def __init__(self) -> None:
         self.found: list[str] = []
 
-    def tracked(self, addresses: list[str]) -> list[str]:
-        """The addresses themselves."""
-        self.found += addresses
-        return addresses
+    def tracked(self, address: str) -> str:
+        """The address itself."""
+        self.found.append(address)
+        return address
 
 
 def links(template: SavedTemplate) -> list[str]:

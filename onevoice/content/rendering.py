@@ -2,7 +2,7 @@
 
 import html
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -20,7 +20,7 @@ FAULTS = (ArithmeticError, LookupError, RecursionError, TypeError, ValueError, A
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
-FEW_PIECES = 500
+FEW_PIECES = 1_000
 """So many pieces can be joined before it is known how long they are: none is endless."""
 
 MOST_CHARACTERS = 1_000_000
@@ -35,8 +35,8 @@ class Links(Protocol):
     preferences_url: str
     trap_url: str
 
-    def tracked(self, addresses: list[str]) -> list[str]:
-        """An address on our side for each, which leads on to it and is counted."""
+    def tracked(self, address: str) -> str:
+        """An address on our side which leads on to it and is counted."""
         ...
 
 
@@ -48,9 +48,9 @@ class UntrackedLinks:
     preferences_url = "https://example.com/preferences/0123456789abcdef01234567"
     trap_url = "https://example.com/h/0123456789abcdef"
 
-    def tracked(self, addresses: list[str]) -> list[str]:
-        """The addresses themselves."""
-        return addresses
+    def tracked(self, address: str) -> str:
+        """The address itself."""
+        return address
 
 
 @dataclass(frozen=True)
@@ -93,27 +93,17 @@ def render(template: Template, variables: Mapping[str, Any], links: Links) -> di
     known[PREFERENCES], known[TRAP] = links.preferences_url, links.trap_url
     if template.brand:
         known["brand"] = template.brand
+    tracked = _Tracked(links.tracked)  # most links stand in HTML and text alike
     buffers: dict[str, PieceBuffer] = {}
-    marked: list[tuple[PieceBuffer, int, str]] = []  # where the address of a link stands, and the address
     for name, parsed in template.fields.items():
-        buffer = PieceBuffer()
+        buffer = PieceBuffer(tracked.in_html if name in HTML_FIELDS else tracked.__getitem__)
         try:
             parsed.render_with_context(parsed.context_class(parsed, globals=known), buffer)  # type: ignore[arg-type]  # all of a TextIO that is used
         except LiquidError as error:
             raise InvalidInput(f"{template.name} ({template.locale}), {name}: {error}") from error
         except FAULTS as error:
             raise InvalidInput(f"{template.name} ({template.locale}), {name}: {error!r}") from error
-        if template.marks:
-            buffer = _apart(buffer)
-        buffers[name] = buffer
-        escaped = name in HTML_FIELDS
-        marked += [(buffer, place, _unescaped(buffer[place]) if escaped else buffer[place]) for place in buffer.links]
-    addresses = list(dict.fromkeys(address for _, _, address in marked))  # most stand in HTML and text alike
-    tracked = dict(zip(addresses, links.tracked(addresses), strict=True))
-    for buffer, place, address in marked:
-        ours = tracked[address]
-        if ours is not address:  # else it stays as it is, escaped where that is needed
-            buffer[place] = ours
+        buffers[name] = _apart(buffer) if template.marks else buffer
     for name, buffer in buffers.items():
         if len(buffer) > FEW_PIECES and sum(map(len, buffer)) > MOST_CHARACTERS:
             raise InvalidInput(f"{template.name} ({template.locale}), {name}: over {MOST_CHARACTERS:,} characters")
@@ -136,22 +126,36 @@ def endures(template: Template, variables: Mapping[str, Any]) -> None:
             raise InvalidInput(f"it would never end: {error.__cause__.message}") from error
 
 
+class _Tracked(dict[str, str]):
+    """What stands for each address in one message, made when it is first asked for."""
+
+    __slots__ = ("_make",)
+
+    def __init__(self, make: Callable[[str], str]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, address: str) -> str:
+        made = self[address] = self._make(address)
+        return made
+
+    def in_html(self, written: str) -> str:
+        """For an address as HTML has it. One that is not tracked stays as it is written."""
+        if "&" not in written:
+            return self[written]
+        address = html.unescape(written)
+        ours = self[address]
+        return written if ours == address else ours
+
+
 def _apart(buffer: PieceBuffer) -> PieceBuffer:
-    """The pieces with each address that stands between two MARKs as a piece of its own."""
+    """The pieces with each address that stands between two MARKs as a piece of its own, tracked."""
     apart = PieceBuffer()
-    links = set(buffer.links)
-    for place, piece in enumerate(buffer):
-        if place in links:
-            apart.links.append(len(apart))
-        if MARK not in piece:
-            apart.append(piece)
+    for recurring, told in zip(buffer[::2], buffer[1::2], strict=True):
+        if MARK not in told:
+            apart += (recurring, told)
             continue
-        for index, part in enumerate(piece.split(MARK)):
-            if index % 2:
-                apart.links.append(len(apart))
-            apart.append(part)
+        for index, part in enumerate(told.split(MARK)):
+            apart += (recurring, buffer.link(part)) if index % 2 else (recurring, part)
+            recurring = ""
     return apart
-
-
-def _unescaped(address: str) -> str:
-    return html.unescape(address) if "&" in address else address

@@ -39,18 +39,17 @@ class LinkMaker:
 class MessageLinks:
     """The addresses of one message's links, as content.rendering asks for them."""
 
-    __slots__ = ("_base_url", "_maker", "_number", "open_pixel_url", "preferences_url", "trap_url", "unsubscribe_url")
+    __slots__ = ("_clicks_url", "_maker", "_number", "open_pixel_url", "preferences_url", "trap_url", "unsubscribe_url")
 
     def __init__(self, maker: LinkMaker, number: int, base_url: str) -> None:
-        self._maker, self._number, self._base_url = maker, number, base_url
+        self._maker, self._number, self._clicks_url = maker, number, f"{base_url}/c/"
         base, tokens = base_url, maker.tokens
         self.unsubscribe_url = f"{base}/u/{tokens.message(number, Use.UNSUBSCRIBE)}"
         self.preferences_url = f"{base}/preferences/{tokens.preferences(number)}"
         self.open_pixel_url = f"{base}/o/{tokens.message(number, Use.OPEN)}"
         self.trap_url = f"{base}/h/{tokens.message(number, Use.TRAP)}"
 
-    def tracked(self, addresses: list[str]) -> list[str]:
-        """A signed address on our side for each target."""
-        prefix = f"{self._base_url}/c/"
-        ids = [self._maker.link_id(address) for address in addresses]
-        return [prefix + token for token in self._maker.tokens.clicks(self._number, ids)]
+    def tracked(self, address: str) -> str:
+        """A signed address on our side for a target."""
+        maker = self._maker
+        return self._clicks_url + maker.tokens.click(self._number, maker.link_id(address))

@@ -5,7 +5,7 @@ without padding (each part's length is chosen so that none is needed).
 """
 
 import hmac
-from base64 import b32decode, b32encode
+from base64 import b32decode
 from binascii import Error, a2b_base64, b2a_base64
 from enum import StrEnum
 from hashlib import blake2b
@@ -20,6 +20,10 @@ CONFIRM_CODE_BYTES = 14
 CONFIRM_BYTES = 16
 CLICK_CODE_BYTES = 7
 ANSWER_LETTERS = 20
+
+_LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
+_PAIRS = [one + other for one in _LETTERS for other in _LETTERS]
+"""Base32 (RFC 4648) by ten bits at once; the library's is slow."""
 
 _TO_URL = bytes.maketrans(b"+/", b"-_")
 _FROM_URL = bytes.maketrans(b"-_", b"+/")
@@ -41,6 +45,8 @@ class Tokens:
 
     def __init__(self, secret: bytes) -> None:
         self.key = blake2b(b"tracking", digest_size=32, key=secret).digest()
+        sizes = (MESSAGE_CODE_BYTES, CLICK_CODE_BYTES, PREFERENCES_CODE_BYTES, CONFIRM_CODE_BYTES)
+        self._begun = {size: blake2b(digest_size=size, key=self.key) for size in sizes}  # faster than from the key
 
     def message(self, number: int, use: Use) -> str:
         """A token of 16 characters for the message as a whole."""
@@ -51,7 +57,8 @@ class Tokens:
         """A token of 20 letters and digits, for the local part of an address, whose case may be lost on the way."""
         head = number.to_bytes(NUMBER_BYTES, "big")
         raw = head + self._code(Use.ANSWER.encode() + head, MESSAGE_CODE_BYTES)
-        return b32encode(raw).rstrip(b"=").lower().decode()
+        bits = int.from_bytes(raw, "big") << 4
+        return "".join([_PAIRS[bits >> place & 1023] for place in range(90, -1, -10)])
 
     def read_answer(self, token: str) -> int | None:
         """The message's number, or None for a token that is not ours."""
@@ -66,15 +73,12 @@ class Tokens:
             return None
         return int.from_bytes(head, "big")
 
-    def clicks(self, number: int, link_ids: list[int]) -> list[str]:
-        """A token of 28 characters for each of the links in the message."""
-        head, key = number.to_bytes(NUMBER_BYTES, "big"), self.key
-        joined = bytearray()
-        for link_id in link_ids:
-            body = head + link_id.to_bytes(LINK_BYTES, "big")
-            joined += body + blake2b(body, digest_size=CLICK_CODE_BYTES, key=key).digest()
-        text = _text(joined)  # 21 bytes are 28 characters: the text of all is the texts of each
-        return [text[start : start + 28] for start in range(0, len(text), 28)]
+    def click(self, number: int, link_id: int) -> str:
+        """A token of 28 characters for a link in the message."""
+        body = ((number << 8 * LINK_BYTES) + link_id).to_bytes(NUMBER_BYTES + LINK_BYTES, "big")
+        code = self._begun[CLICK_CODE_BYTES].copy()
+        code.update(body)
+        return b2a_base64(body + code.digest(), newline=False).translate(_TO_URL).decode("ascii")
 
     def read_message(self, token: str, use: Use) -> int | None:
         """The message's number, or None for a token that is not ours."""
@@ -123,7 +127,9 @@ class Tokens:
         return body if hmac.compare_digest(code, self._code(use.encode() + body, code_size)) else None
 
     def _code(self, body: bytes, size: int) -> bytes:
-        return blake2b(body, digest_size=size, key=self.key).digest()
+        code = self._begun[size].copy()
+        code.update(body)
+        return code.digest()
 
 
 def _text(raw: bytes | bytearray) -> str:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onevoice.channels.adapter import OutboundMessage
-from onevoice.channels.mime import HEADERS, LONG, header_text, stuffed_body
+from onevoice.channels.mime import HEADERS, LINE, body, header_text
 from onevoice.channels.pieces import Pieces
 from onevoice.channels.smtp import SmtpAdapter
 
@@ -17,26 +17,40 @@ PIECES = st.lists(
     st.one_of(
         st.text(st.characters(exclude_categories=("Cs", "Cc"), include_characters="\n"), max_size=40),
         st.sampled_from(
-            [".", "..", "\n.\n", "=", " ", " \n", "--=_onevoice", "è" * LONG, "a" * 200, ".x" * LONG, " " * 200]
+            [
+                ".",
+                "..",
+                "\n.\n",
+                "=",
+                " ",
+                " \n",
+                "--=_onevoice",
+                "è" * LINE,
+                "a" * LINE,
+                "a" * (LINE + 1),
+                "a" * 200,
+                ".x" * LINE,
+                " " * 200,
+            ]
         ),
     ),
     max_size=12,
-)
+).map(lambda pieces: pieces[: len(pieces) // 2 * 2])
 
 
 def read(wire: bytes) -> EmailMessage:
     """What a server takes from DATA, as a mail program reads it."""
     assert wire.endswith(b"\r\n.\r\n")
-    assert b"\n.\r\n" not in wire[:-3].replace(b"\n..\r\n", b"")
+    assert b"\n." not in wire[:-3]  # so that nothing ends it before, and no dot has to be doubled
     assert max(map(len, wire.split(b"\r\n"))) <= 78  # RFC 5322 §2.1.1
     assert b"\n" not in wire.replace(b"\r\n", b"")
-    plain = wire[:-3].replace(b"\r\n..", b"\r\n.").replace(b"\r\n", b"\n")
+    plain = wire[:-3].replace(b"\r\n", b"\n")
     return email.message_from_bytes(plain, policy=email.policy.default)
 
 
-def stuffed_message(headers: bytes, text: str, html: str) -> bytes:
+def whole(headers: bytes, text: str, html: str) -> bytes:
     more = "".join(f"{name}: {value}\r\n" for name, value in HEADERS).encode()
-    return headers + more + b"\r\n" + stuffed_body(text, html) + b".\r\n"
+    return headers + more + b"\r\n" + body(text, html) + b".\r\n"
 
 
 def part(message: EmailMessage, kind: str) -> str:
@@ -47,14 +61,14 @@ def part(message: EmailMessage, kind: str) -> str:
 
 @given(PIECES, PIECES)
 def test_both_parts_come_back_as_they_were(text: list[str], html: list[str]) -> None:
-    message = read(stuffed_message(b"Subject: x\r\n", Pieces(text), "".join(html)))
+    message = read(whole(b"Subject: x\r\n", Pieces(text), "".join(html)))
     assert part(message, "plain") == "".join(text).removesuffix("\n")
     assert part(message, "html") == "".join(html).removesuffix("\n")
 
 
 @given(st.text(st.characters(exclude_categories=("Cs",)), max_size=120))
 def test_a_subject_comes_back_and_never_becomes_another_header(subject: str) -> None:
-    message = read(stuffed_message(f"Subject: {header_text(subject)}\r\n".encode(), "t", "h"))
+    message = read(whole(f"Subject: {header_text(subject)}\r\n".encode(), "t", "h"))
     printable = re.sub(r"[\x00-\x1f\x7f]+", " ", subject) if not subject.isprintable() else subject
     assert re.sub(r"\s+", " ", message["subject"]).strip() == re.sub(r"\s+", " ", printable).strip()
     assert len(message.items()) == 3

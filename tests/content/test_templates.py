@@ -139,9 +139,12 @@ def test_liquid_around_sections_and_within_tables_and_styles_survives_the_html_t
 class Numbered(UntrackedLinks):
     """Numbers the links in place of tracking them."""
 
-    def tracked(self, addresses: list[str]) -> list[str]:
-        self.asked = addresses
-        return [f"https://t.example/{number}" for number, _ in enumerate(addresses)]
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def tracked(self, address: str) -> str:
+        self.asked.append(address)
+        return f"https://t.example/{len(self.asked) - 1}"
 
 
 def test_web_links_are_tracked_in_every_channel_and_the_way_out_is_not(db: Engine) -> None:
@@ -151,10 +154,12 @@ def test_web_links_are_tracked_in_every_channel_and_the_way_out_is_not(db: Engin
     assert made["text"] == f"See https://t.example/0, or https://t.example/1. STOP {links.unsubscribe_url}"
     assert links.asked == ["https://shop.example/a?b=7", "https://shop.example/own"]
 
+    links = Numbered()
     push = {"title": "T", "body": "B", "link": "https://shop.example/{{ n }}"}
     saved(db, {"kind": "template", "name": "t", "channel": "push", "locales": {"en": push}})
     assert render(found(db, 2), {"n": 7}, links)["link"] == "https://t.example/0"
 
+    links = Numbered()
     mjml = MJML.replace("offers</a>", 'offers</a> <a href="{{ url }}">x</a> <a href="mailto:a@b.example">m</a>')
     saved(db, email(mjml=mjml))
     made = render(found(db, 3), {"url": "https://shop.example/?q=<&"}, links)

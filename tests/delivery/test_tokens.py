@@ -23,14 +23,14 @@ def test_a_message_token_reads_back_for_its_own_use_only(number: int, use: Use) 
 
 @given(NUMBERS, st.lists(LINKS, max_size=5))
 def test_click_tokens_read_back_as_message_and_link(number: int, links: list[int]) -> None:
-    tokens = TOKENS.clicks(number, links)
+    tokens = [TOKENS.click(number, link) for link in links]
     assert [TOKENS.read_click(token) for token in tokens] == [(number, link) for link in links]
     assert all(re.fullmatch(r"[A-Za-z0-9_-]{28}", token) for token in tokens)
 
 
 @given(NUMBERS, LINKS, st.integers(0, 27), st.sampled_from("Az09-_"))
 def test_a_token_with_one_character_changed_is_not_ours(number: int, link: int, place: int, letter: str) -> None:
-    (token,) = TOKENS.clicks(number, [link])
+    token = TOKENS.click(number, link)
     changed = token[:place] + letter + token[place + 1 :]
     assert (TOKENS.read_click(changed) is None) == (changed != token)
 
