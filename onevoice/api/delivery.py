@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from onevoice.api.access import Caller, Database, Now
 from onevoice.channels.providers import providers
-from onevoice.delivery import breakers, control, doubts, holds
+from onevoice.delivery import breakers, control, doubts, holds, limits
 from onevoice.delivery.doubts import Doubt
 from onevoice.delivery.holds import PAUSE, Scope
 from onevoice.kernel.errors import NotFound
@@ -36,6 +36,20 @@ class Word(BaseModel):
     sent: bool = Field(description="true: they went out; false: they did not, and are queued again")
 
 
+class Limit(BaseModel):
+    """A throttle or a bound of the breakers."""
+
+    key: str = Field(max_length=300, description="installation, provider:NAME, domain:NAME, sender:NAME, breaker:...")
+    value: str = Field(max_length=50, description="A rate such as 20/second, or none; a number for a breaker's")
+
+
+class HeldLimit(Limit):
+    """One that holds, and who changed it when; empty: the settings' or the default."""
+
+    set_by: str
+    set_at: str
+
+
 class Settled(BaseModel):
     """The messages that were in doubt, and are no more."""
 
@@ -47,6 +61,28 @@ def status(database: Database, now: Now, request: Request) -> dict[str, Any]:
     """What waits and since when, each provider's pace and breaker, throttles, holds, workers."""
     with database.connect() as connection:
         return control.status(connection, request.app.state.settings, now)
+
+
+@router.get("/limits", summary="Throttles and breakers' bounds, and who has changed which")
+def limits_held(database: Database, request: Request) -> list[HeldLimit]:
+    """Those of the settings, with what was changed while everything ran."""
+    with database.connect() as connection:
+        found = limits.listed(connection, request.app.state.settings.throttles)
+    return [HeldLimit(**one) for one in found]
+
+
+@router.put("/limits", summary="Change one", status_code=204)
+def limit(wanted: Limit, database: Database, who: Caller, now: Now) -> None:
+    """Workers go by it within five seconds."""
+    with database.begin() as connection:
+        limits.change(connection, wanted.key, wanted.value, who, now)
+
+
+@router.delete("/limits", summary="Let the settings' or the default hold again", status_code=204)
+def unlimit(key: Annotated[str, Query(max_length=300)], database: Database) -> None:
+    """Of one that was changed."""
+    with database.begin() as connection:
+        limits.reset(connection, key)
 
 
 @router.post("/pause", summary="Stop sending: everything, a channel, a journey, a step or a message")

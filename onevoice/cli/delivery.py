@@ -148,6 +148,47 @@ def resolve(
         raise typer.Exit(1)
 
 
+@app.command("limits", help="Show throttles and breakers' bounds, and who has changed which.")
+def limits(as_json: AsJson = False, data_dir: DataDir = None) -> None:
+    """Those of the settings, and what `limit` has changed."""
+    from onevoice import database
+    from onevoice.delivery import limits
+
+    found = settings(data_dir)
+    with database.opened(found) as pool, pool.connect() as connection:
+        rows = limits.listed(connection, found.throttles)
+    show(rows, ("key", "value", "set_by", "set_at"), "Limits", as_json)
+
+
+@app.command("limit", help="Change a throttle or a breaker's bound; workers go by it within five seconds.")
+def limit(
+    key: Annotated[str, typer.Argument(help="installation, provider:NAME, domain:NAME, sender:NAME, breaker:...")],
+    value: Annotated[str, typer.Argument(help="Such as 20/second, 1000/hour or none; a number for a breaker's")],
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """`unlimit` takes it back."""
+    from onevoice import database
+    from onevoice.delivery import limits
+
+    found = settings(data_dir)
+    with database.opened(found) as pool, pool.begin() as connection:
+        limits.change(connection, key, value, getpass.getuser(), found.clock().now())
+        rows = [row for row in limits.listed(connection, found.throttles) if row["key"] == key.strip().lower()]
+    show(rows, ("key", "value", "set_by", "set_at"), "Changed", as_json)
+
+
+@app.command("unlimit", help="Let the settings' throttle or the default bound hold again.")
+def unlimit(key: Annotated[str, typer.Argument(help="As `limits` shows it")], data_dir: DataDir = None) -> None:
+    """What was changed is gone; `limit` sets it again."""
+    from onevoice import database
+    from onevoice.delivery import limits
+
+    with database.opened(settings(data_dir)) as pool, pool.begin() as connection:
+        limits.reset(connection, key)
+    typer.echo(f"{key}: what the settings say holds again.")
+
+
 @app.command("close", help="Say that a provider is well again: its circuit breaker closes at once.")
 def close(provider: Annotated[str, typer.Argument(help="As `status` names it")], data_dir: DataDir = None) -> None:
     """Else it is tried by itself, after ever longer pauses of at most five minutes."""

@@ -18,10 +18,6 @@ from onevoice.database import driver
 WINDOW = timedelta(seconds=30)
 """Attempts are counted anew after so long."""
 
-LEAST_ILL = 5
-ILL_SHARE = 0.5
-"""A provider opens when so many attempts of the window, and such a share of them, went wrong."""
-
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=10), timedelta(minutes=5)
 ACCOUNT_PAUSE = timedelta(minutes=1)
 """After an alarm nothing gets well in a moment."""
@@ -61,6 +57,19 @@ class Tally:
 
 
 @dataclass(frozen=True)
+class Bounds:
+    """A provider opens when so many attempts of the window (`least_ill`), and such a share of them, went wrong."""
+
+    least_ill: float = 5
+    ill_share: float = 0.5
+    first_pause_seconds: float = FIRST_PAUSE.total_seconds()
+    longest_pause_seconds: float = LONGEST_PAUSE.total_seconds()
+
+
+DEFAULT = Bounds()
+
+
+@dataclass(frozen=True)
 class Breaker:
     """How a provider does. `until`: when an open one may be tried, a half open one by others, a resting one goes on."""
 
@@ -74,7 +83,7 @@ class Breaker:
     reason: str
     changed_at: datetime
 
-    def after(self, tally: Tally, now: datetime) -> "Breaker":
+    def after(self, tally: Tally, now: datetime, bounds: Bounds = DEFAULT) -> "Breaker":
         """With what attempts came to."""
         fresh = not self.counted_since <= now < self.counted_since + WINDOW
         well, ill = tally.well + (0 if fresh else self.well), tally.ill + (0 if fresh else self.ill)
@@ -87,10 +96,12 @@ class Breaker:
             return counted  # answers to what was under way
         if self.state == HALF_OPEN:
             if tally.ill:
-                return counted._opened(min(2 * self.pause, LONGEST_PAUSE), tally.reason, now)
+                return counted._opened(
+                    min(2 * self.pause, timedelta(seconds=bounds.longest_pause_seconds)), tally.reason, now
+                )
             return counted._closed(now) if tally.well else counted
-        if ill >= LEAST_ILL and ill >= ILL_SHARE * (well + ill):
-            return counted._opened(self.pause, tally.reason, now)
+        if ill >= bounds.least_ill and ill >= bounds.ill_share * (well + ill):
+            return counted._opened(timedelta(seconds=bounds.first_pause_seconds), tally.reason, now)
         if tally.rest_seconds:
             until = now + min(timedelta(seconds=tally.rest_seconds), LONGEST_REST)
             return replace(counted, state=RESTING, until=until, reason=tally.reason, changed_at=now)
@@ -143,12 +154,14 @@ def found(connection: Connection) -> dict[str, Breaker]:
     return {row.provider: row for row in rows}
 
 
-def note(connection: Connection, tallies: Mapping[str, Tally], now: datetime) -> list[Breaker]:
+def note(
+    connection: Connection, tallies: Mapping[str, Tally], now: datetime, bounds: Bounds = DEFAULT
+) -> list[Breaker]:
     """Takes note of what attempts came to; returns the breakers whose state has changed."""
     changed = []
     for provider in sorted(tallies):  # all lock in the same order
         before = _held(connection, provider, now)
-        after = before.after(tallies[provider], now)
+        after = before.after(tallies[provider], now, bounds)
         _write(connection, after)
         if after.state != before.state:
             changed.append(after)

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine
 
 from onevoice.channels.providers import Provider, providers
 from onevoice.database import driver, inbox
-from onevoice.delivery import breakers, holds, throttles
+from onevoice.delivery import breakers, holds, limits, throttles
 from onevoice.delivery.holds import CANCEL, Hold, Scope
 from onevoice.delivery.queue import Settlement
 from onevoice.delivery.settlement import news
@@ -86,7 +86,7 @@ def _count(connection: Connection, state: str, scope: Scope) -> int:
 
 def status(connection: Connection, settings: Settings, now: datetime) -> dict[str, Any]:
     """How delivery stands: what waits and since when, each provider, each throttle, the holds, the workers."""
-    bounds = Throttles(settings.throttles)
+    bounds = limits.found(connection, settings.throttles).throttles
     with driver(connection) as raw:
         states = dict(
             raw.execute(

@@ -3,29 +3,48 @@
 All of it is one transaction: the tokens taken, the attempts written down, and what has to wait sent back.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection
 
 from onevoice.channels.providers import Provider
-from onevoice.delivery import breakers, queue, quiet, throttles
-from onevoice.delivery.breakers import PROBES, Breaker
+from onevoice.customers.contact import store
+from onevoice.delivery import breakers, limits, queue, quiet, throttles
+from onevoice.delivery.breakers import DEFAULT, PROBES, Breaker
 from onevoice.delivery.queue import Choice, Leased
 from onevoice.delivery.quiet import QuietHours
 from onevoice.delivery.settlement import put_back
 from onevoice.delivery.throttles import Bucket, Throttles
 
+KNOWN_SECONDS = 5.0
+"""How long a worker goes by what it has read of the contact policy and the limits."""
+
 
 class Desk:
     """What a worker sends by: the providers of each channel in order of preference, the throttles, quiet hours."""
 
-    def __init__(self, providers: Mapping[str, Provider], bounds: Throttles) -> None:
-        self.throttles = bounds
+    def __init__(
+        self, providers: Mapping[str, Provider], given: Throttles, settings: Mapping[str, Any] | None = None
+    ) -> None:
+        self.throttles, self.bounds = given, DEFAULT
         self.quiet = QuietHours()
+        self._settings = settings  # of the throttles; None: they are as they are given, whatever people change
+        self._read_at = float("-inf")
         self.channels: dict[str, list[str]] = {}
         for name, provider in providers.items():
             self.channels.setdefault(provider.channel, []).append(name)
+
+    def know(self, connection: Connection) -> None:
+        """Reads what people have changed, if that was not done a moment ago."""
+        if time.monotonic() - self._read_at > KNOWN_SECONDS:
+            self.quiet.follow(store.current(connection).policy)
+            if self._settings is not None:
+                found = limits.found(connection, self._settings)
+                self.throttles, self.bounds = found.throttles, found.breakers
+            self._read_at = time.monotonic()
 
     def spares(self, channel: str) -> int:
         """How many providers may take over from one that is ill."""
@@ -55,10 +74,10 @@ def lease(
         channels = queue.waiting(connection, channels, now)
     if not channels:
         return []
+    desk.know(connection)
     if desk.throttles:
         throttles.alone(connection)
     known = breakers.found(connection)
-    desk.quiet.know(connection)
     asked = [key for channel in channels for name in desk.channels[channel] for key in _keys(desk, name)]
     buckets = throttles.opened(connection, desk.throttles, asked, now)
     taken: list[Leased] = []

@@ -93,6 +93,15 @@ throttle = Table(
     Column("line_until", DateTime(timezone=True), nullable=False),
 )
 
+delivery_limit = Table(
+    "delivery_limit",  # throttles and breakers' bounds that people have changed; see limits.py
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+    Column("set_by", Text, nullable=False),
+    Column("set_at", DateTime(timezone=True), nullable=False),
+)
+
 breaker = Table(
     "breaker",  # how each provider does; see breakers.py
     metadata,

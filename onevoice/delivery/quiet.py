@@ -4,19 +4,15 @@ A message carries where its customer lives and its journey's own hours (`place`)
 zone and on any night; the house's hours are those of now. Whoever sleeps is put off together, not one by one.
 """
 
-import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import msgspec
 from sqlalchemy import Connection
 
-from onevoice.customers.contact import OPEN, ContactPolicy, Place, Quiet, quiet_until, store
+from onevoice.customers.contact import OPEN, ContactPolicy, Place, Quiet, quiet_until
 from onevoice.database import driver
 from onevoice.delivery.queue import Leased
-
-KNOWN_SECONDS = 5.0
-"""How long a worker goes by what it has read of the contact policy."""
 
 TOGETHER = 10_000
 """So many sleepers are put off by one statement; the next lease puts off the next."""
@@ -43,15 +39,8 @@ class QuietHours:
 
     def __init__(self) -> None:
         self._policy = OPEN
-        self._read_at = float("-inf")
         self._minute: datetime | None = None
         self._answers: dict[tuple[str, str], datetime | None] = {}
-
-    def know(self, connection: Connection) -> None:
-        """Reads the policy, if that was not done a moment ago."""
-        if time.monotonic() - self._read_at > KNOWN_SECONDS:
-            self.follow(store.current(connection).policy)
-            self._read_at = time.monotonic()
 
     def follow(self, policy: ContactPolicy) -> None:
         """Goes by this policy."""

@@ -23,6 +23,8 @@ from onevoice.kernel.errors import ConfigurationError
 
 INSTALLATION = "installation"
 KINDS = ("provider", "sender", "domain")
+NONE = "none"
+"""How it is written that something is not throttled."""
 
 SKEW = timedelta(seconds=5)
 """Workers' clocks may differ by so much; a bucket filled later than that was filled by a clock gone wrong."""
@@ -67,10 +69,10 @@ class Bucket:
 
 
 class Throttles:
-    """The rates that the settings name."""
+    """The rates that the settings name, and what people have changed of them (see limits.py)."""
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
-        self._rates: dict[str, Rate] = {}
+        self._rates: dict[str, Rate | None] = {}  # None: not throttled, though others of its kind are
         for name, value in settings.items():
             if name == INSTALLATION:
                 self._rates[name] = _rate(name, value)
@@ -81,12 +83,29 @@ class Throttles:
                 raise ConfigurationError(
                     f"throttles.{name}: set `installation`, or tables [throttles.{'], [throttles.'.join(KINDS)}]"
                 )
-        self.of_recipients = any(key.startswith(("sender:", "domain:")) for key in self._rates)
+
+    def changed(self, rates: Mapping[str, str]) -> "Throttles":
+        """With other rates for some keys. Raises ConfigurationError for a key or rate that is none."""
+        made = Throttles({})
+        made._rates = dict(self._rates)
+        for key, value in rates.items():
+            kind, _, which = key.partition(":")
+            if key != INSTALLATION and (kind not in KINDS or not which):
+                named = ", ".join(f"{one}:NAME" for one in KINDS)
+                raise ConfigurationError(f"There is no throttle {key!r}: write {INSTALLATION}, or {named}")
+            made._rates[key] = None if value == NONE else _rate(key, value)
+        return made
+
+    @property
+    def of_recipients(self) -> bool:
+        """Whether messages have throttles of their own."""
+        return any(key.startswith(("sender:", "domain:")) for key in self._rates)
 
     def rate(self, key: str) -> Rate | None:
         """The rate of a key; None where it is unbounded."""
-        found = self._rates.get(key)
-        return found or self._rates.get(f"{key.partition(':')[0]}:*")
+        if key in self._rates:
+            return self._rates[key]
+        return self._rates.get(f"{key.partition(':')[0]}:*")
 
     def keys_of_provider(self, provider: str) -> list[str]:
         """The throttles that every message by this provider passes."""
@@ -101,9 +120,9 @@ class Throttles:
         return [key for key in keys if key and self.rate(key)]
 
     def __bool__(self) -> bool:
-        return bool(self._rates)
+        return any(self._rates.values())
 
-    def rates(self) -> Mapping[str, Rate]:
+    def rates(self) -> Mapping[str, Rate | None]:
         """All of them, by key."""
         return self._rates
 

@@ -94,7 +94,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     pool = database.engine(settings)
     try:
         known = providers.providers(settings.channels)
-        desk = Desk(known, Throttles(settings.throttles))
+        desk = Desk(known, Throttles(settings.throttles), settings.throttles)
         async with _opened(settings.channels) as adapters:
             await Worker(settings, pool, adapters, desk).work(stop)
     finally:
@@ -306,7 +306,7 @@ class Worker:
             Suppressed(message.channel, message.address, "bounced", now) for message, _, is_dead in outcomes if is_dead
         ]
         suppression.suppress(connection, self._secret, dead, now)
-        for breaker in breakers.note(connection, tallies, now):
+        for breaker in breakers.note(connection, tallies, now, self._desk.bounds):
             log.warning("provider", provider=breaker.provider, state=breaker.state, reason=breaker.reason)
 
     # -- messages in doubt

@@ -45,6 +45,7 @@ DATABASE_IMPERSONAL = {
     "contact_policy": "definitions",
     "content_refusal": "messages' ids, by journey and step",
     "consent_text": "the wordings shown, the same for all",
+    "delivery_limit": "the same, as people have changed it, and the bounds of breakers",
     "erased_identifier": "salted hashes, which keep a repetition from bringing the customer back",
     "handoff": "a watermark",
     "hold": "what people paused and cancelled, by journey, step, channel or a message's id",

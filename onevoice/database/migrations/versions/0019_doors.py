@@ -1,4 +1,6 @@
-"""Where a message's customer lives, for quiet hours asked again when it is sent; what providers refused."""
+"""Where a message's customer lives, for quiet hours asked again when it is sent; what providers refused;
+limits that people change while everything runs.
+"""
 
 from alembic import op
 
@@ -7,6 +9,13 @@ down_revision = "0018"
 
 STATEMENTS = """
 ALTER TABLE message ADD COLUMN place text NOT NULL DEFAULT '';
+
+CREATE TABLE delivery_limit (
+    key text PRIMARY KEY,
+    value text NOT NULL,
+    set_by text NOT NULL,
+    set_at timestamptz NOT NULL
+);
 
 CREATE TABLE content_refusal (
     message_id uuid PRIMARY KEY,
