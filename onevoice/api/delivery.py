@@ -39,8 +39,16 @@ class Word(BaseModel):
 class Limit(BaseModel):
     """A throttle or a bound of the breakers."""
 
-    key: str = Field(max_length=300, description="installation, provider:NAME, domain:NAME, sender:NAME, breaker:...")
-    value: str = Field(max_length=50, description="A rate such as 20/second, or none; a number for a breaker's")
+    key: str = Field(
+        max_length=300,
+        pattern=r"^(installation|(provider|domain|sender):[!-~]+|breaker:[a-z_]+)$",
+        description="installation, provider:NAME, domain:NAME, sender:NAME, breaker:...",
+    )
+    value: str = Field(
+        max_length=50,
+        pattern=r"^(none|[0-9]+([.][0-9]+)?(/(second|minute|hour|day))?)$",
+        description="A rate such as 20/second, or none; a number for a breaker's",
+    )
 
 
 class HeldLimit(Limit):

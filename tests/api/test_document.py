@@ -4,8 +4,10 @@ No answer may be a 5xx, and each must have a status, a content type and a body t
 """
 
 import random
+from base64 import urlsafe_b64encode
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,9 @@ SEED = 20260302
 NAMES = ("till", str(SEGMENT["name"]), journey().name)
 """Of a source, a segment, a journey; templates have them all."""
 
+VAPID = urlsafe_b64encode(bytes(31) + b"\1").rstrip(b"=").decode()
+"""A private key as small as can be."""
+
 CHECKS: list[Any] = [
     not_a_server_error,
     checks.status_code_conformance,
@@ -56,7 +61,8 @@ CHECKS: list[Any] = [
 @pytest.fixture
 def running(settings: Settings) -> Iterator[Shop]:
     """An api and an engine with a customer, a segment, a journey, a template: so that not every answer is a 404."""
-    with shopping(settings) as made:
+    webpush = {"adapter": "webpush", "private_key": VAPID, "contact": "mailto:push@shop.example"}
+    with shopping(replace(settings, channels={"webpush": webpush})) as made:
         server = answers.serve(made.engine)
         with made.engine.database.begin() as connection:
             segments.save(connection, SEGMENT, NOW)
