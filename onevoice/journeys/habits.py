@@ -49,20 +49,26 @@ DAYTIME = range(8, 21)
 """Hours at which anybody may be written to; the best is one of these."""
 
 
-def learn(warehouse: Warehouse, now: datetime) -> None:
-    """Writes the habits anew, from what had happened by `now`; in the caller's transaction. Once a day will do."""
+def learn(warehouse: Warehouse, now: datetime, messages: ir.Table | None = None) -> None:
+    """Writes the habits anew, from what had happened by `now`; in the caller's transaction. Once a day will do.
+
+    `messages` are those it is learned from, where not from all of the warehouse's.
+    """
+    sent = warehouse.table(MESSAGES) if messages is None else messages
     likes = warehouse.stage("likes", alike(warehouse, now))
-    _learn_channels(warehouse, likes, now)
-    _learn_hours(warehouse, likes, now)
+    _learn_channels(warehouse, sent, likes, now)
+    _learn_hours(warehouse, sent, likes, now)
 
 
-def learn_daily(warehouse: Warehouse, now: datetime) -> bool:
-    """Learns where that is a day ago, or was never done; says whether it did."""
+def learn_daily(
+    warehouse: Warehouse, now: datetime, every: timedelta = EVERY, messages: ir.Table | None = None
+) -> bool:
+    """Learns where that is a day ago (or as long as `every` says), or was never done; says whether it did."""
     hours = warehouse.table(HOUR_HABITS)  # never empty once something was learned
     last = warehouse.rows(hours.aggregate(at=hours.learned_at.max()))[0]["at"]
-    if last is not None and naive(now) - last < EVERY:
+    if last is not None and naive(now) - last < every:
         return False
-    learn(warehouse, now)
+    learn(warehouse, now, messages)
     return True
 
 
@@ -77,8 +83,8 @@ def alike(warehouse: Warehouse, now: datetime) -> ir.Table:
     return rows.select("customer_id", alike=ibis.coalesce(rows.country, "") + " " + band)
 
 
-def _learn_channels(warehouse: Warehouse, likes: ir.Table, now: datetime) -> None:
-    own = warehouse.stage("own_habits", _own(warehouse, now).join(likes, "customer_id"))
+def _learn_channels(warehouse: Warehouse, messages: ir.Table, likes: ir.Table, now: datetime) -> None:
+    own = warehouse.stage("own_habits", _own(messages, now).join(likes, "customer_id"))
     strength = _strength(own)
     everybody = own.group_by("channel").aggregate(sent=own.sent.sum(), acted=own.acted.sum())
     everybody = everybody.mutate(overall=everybody.acted / everybody.sent).join(strength, "channel")
@@ -96,9 +102,8 @@ def _learn_channels(warehouse: Warehouse, likes: ir.Table, now: datetime) -> Non
     _renew(warehouse, CHANNEL_HABITS, rows)
 
 
-def _own(warehouse: Warehouse, now: datetime) -> ir.Table:
+def _own(messages: ir.Table, now: datetime) -> ir.Table:
     """customer_id, channel, sent, acted: messages that went out, weighed by their age."""
-    messages = warehouse.table(MESSAGES)
     sent = messages.filter(
         messages.accepted_at.notnull(),
         messages.failed_at.isnull(),
@@ -135,8 +140,8 @@ def _strength(own: ir.Table) -> ir.Table:
     return apart.select("channel", strength=strength.clip(WEAK, STRONG))
 
 
-def _learn_hours(warehouse: Warehouse, likes: ir.Table, now: datetime) -> None:
-    traces = warehouse.stage("traces", _traces(warehouse, now).join(likes, "customer_id"))
+def _learn_hours(warehouse: Warehouse, messages: ir.Table, likes: ir.Table, now: datetime) -> None:
+    traces = warehouse.stage("traces", _traces(warehouse, messages, now).join(likes, "customer_id"))
     seen = traces.group_by("customer_id", "alike", "hour").aggregate(n=traces.weight.sum())
     groups = traces.group_by("alike", "hour").aggregate(n=traces.weight.sum())
     general = traces.group_by("hour").aggregate(n=traces.weight.sum())
@@ -179,12 +184,12 @@ def _best(shares: ir.Table, keys: list[str]) -> ir.Table:
     return ranked.filter(ranked.place == 0).drop("place")
 
 
-def _traces(warehouse: Warehouse, now: datetime) -> ir.Table:
+def _traces(warehouse: Warehouse, messages: ir.Table, now: datetime) -> ir.Table:
     """customer_id, hour (by their clock), weight: openings and clicks by hand, replies, orders made online.
 
     Each trace counts half for its own hour and a quarter for each neighbour: nobody is bound to the hour.
     """
-    messages, orders = warehouse.table(MESSAGES), counted(warehouse.table(ORDERS))
+    orders = counted(warehouse.table(ORDERS))
     online = orders.filter(orders.channel != "offline").select("customer_id", at="ordered_at")
     moments = [messages.select("customer_id", at=name) for name in ("opened_at", "clicked_at")]
     traces = ibis.union(*moments, online)

@@ -8,7 +8,7 @@ has happened (listening.py), and the walk: node by node in the graph's order, so
 next in the same tick. What a step does is in steps/, one file per kind.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -50,12 +50,17 @@ class TickReport:
 
 
 def tick(
-    warehouse: Warehouse, journeys: Sequence[SavedJourney], now: datetime, policy: ContactPolicy = OPEN
+    warehouse: Warehouse,
+    journeys: Sequence[SavedJourney],
+    now: datetime,
+    policy: ContactPolicy = OPEN,
+    learning: Callable[[Warehouse, datetime], object] = learn_daily,
 ) -> TickReport:
     """Moves the journeys on to `now`, under the house's contact policy.
 
     Of a journey several versions may be handed over: people are let into the newest, and finish on theirs where the
-    newest's moves say so. Of one that was stopped everybody is taken out.
+    newest's moves say so. Of one that was stopped everybody is taken out. `learning` brings the habits up to date that
+    some steps ask about.
     """
     report = TickReport()
     with warehouse.transaction():
@@ -70,7 +75,7 @@ def tick(
             if one.status not in OVER
         }
         if any(one.needs_habits for one in versions.values()):
-            learn_daily(warehouse, now)
+            learning(warehouse, now)
         newest = {one.name: one for one in sorted(versions.values(), key=lambda one: one.version)}
         ordered = sorted(versions.values(), key=lambda one: (-one.document.priority, one.name, one.version))
         told = news(warehouse, list(newest.values()))

@@ -8,6 +8,7 @@ and documents, no more.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import ibis.expr.types as ir
 import pyarrow as pa
@@ -18,6 +19,7 @@ from onevoice.journeys.backtest.rewinding import rewound
 from onevoice.journeys.backtest.scratch import Scratch, Window
 from onevoice.journeys.document import Document, all_steps
 from onevoice.journeys.facts import ENROLMENTS
+from onevoice.journeys.habits import learn_daily
 from onevoice.journeys.service import SavedJourney
 from onevoice.journeys.tick import tick
 from onevoice.kernel.clock import aware
@@ -28,6 +30,10 @@ from onevoice.warehouse import Facts, Warehouse, set_watermark
 
 QUARTER = timedelta(minutes=15)
 """To this the instants between are rounded up, so that many who are due at about the same time go together."""
+
+LEARNED_EVERY = timedelta(days=30)
+"""How often habits are learned, at the window's start first: each time from what had happened by then. Every day, as
+the live engine does it, would take longer than all else; and within a month habits of two years hardly change."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -87,6 +93,7 @@ def play(
         advance = rewound(scratch, secret, words)
         chances = reactions.learned(scratch)
         refresher = Refresher(scratch)
+        learning = partial(learn_daily, every=LEARNED_EVERY, messages=scratch.table(scratch.remembered))
         before, instants = plan.window.start, list[datetime]()
         for now, is_whole in _instants(scratch, plan):
             if not watch((now - plan.window.start) / (plan.window.end - plan.window.start)):
@@ -97,7 +104,7 @@ def play(
             if is_whole:
                 refresher.start_anew()
                 refresher.all(segments, now)
-            tick(scratch, [journey], now, plan.policy)
+            tick(scratch, [journey], now, plan.policy, learning)
             fresh = scratch.planned_now(plan.journey.name)
             if scratch.count(fresh):
                 if plan.reacting:

@@ -111,6 +111,12 @@ class Scratch(Warehouse):
         views = _Views(self, journey, segments)
         for facts in tables:
             self.execute(f"CREATE VIEW {facts.name} AS {views.of(facts)}")
+        # What people's habits are learned from: what the journey itself had sent before the window, too.
+        self.remembered = replace(messages, name="remembered_messages")
+        self.execute(
+            "CREATE VIEW remembered_messages AS SELECT * FROM messages UNION ALL SELECT * FROM message_history "
+            f"WHERE journey = {_quoted(journey)} AND planned_at <= {views.begin}"
+        )
 
     def see(self, at: datetime) -> None:
         """Moves the instant at which the live facts are seen."""
@@ -159,6 +165,11 @@ class _Views:
     journey: str
     segments: Collection[str]
 
+    @property
+    def begin(self) -> str:
+        """The window's first instant in SQL."""
+        return f"TIMESTAMP '{naive(self.scratch.window.start).isoformat(sep=' ')}'"
+
     def of(self, facts: Facts) -> str:
         name, columns = facts.name, ", ".join(facts.columns)
         own = f"SELECT {columns} FROM own_{name}"
@@ -174,7 +185,7 @@ class _Views:
     def _live(self, facts: Facts) -> str:
         name, columns = facts.name, ", ".join(facts.columns)
         rows = f"SELECT {columns} FROM {self.scratch.live(name)}"
-        begin = f"TIMESTAMP '{naive(self.scratch.window.start).isoformat(sep=' ')}'"
+        begin = self.begin
         if name in AS_TODAY or (self.scratch.window.known == "today" and name in PEOPLE):
             return rows
         if name == "events":
