@@ -1,9 +1,9 @@
 """What an e-mail that comes back to us is: a bounce, a complaint, an automatic answer, or a person's words. Pure.
 
 Read are delivery reports (RFC 3464), abuse reports (RFC 5965), the marks of automatic answers (RFC 3834 and what is
-used beside it), and by flufl.bounce the bounces of servers that write as they please. Which message of ours a report is
-about is told only by what we have signed: the return path (VERP), or the unsubscribe link in the part that came back.
-A Message-ID can be guessed, so it does no more than name what a person answers.
+used beside it), and by their words (bounce_words.py, flufl.bounce) the bounces of servers that write as they please.
+Which message of ours a report is about is told only by what we have signed: the return path (VERP), or the unsubscribe
+link in the part that came back. A Message-ID can be guessed, so it does no more than name what a person answers.
 """
 
 import email
@@ -16,6 +16,8 @@ from email.utils import getaddresses, parsedate_to_datetime
 from enum import StrEnum
 
 from flufl.bounce import all_failures
+
+from onevoice.channels import bounce_words
 
 LARGEST = 20_000_000  # bytes; a larger one is not read
 
@@ -33,6 +35,11 @@ _QUOTE = re.compile(
     r"|-{2,} ?(Original Message|Messaggio originale|Mesaj original|Pesan asli).*|_{10,})\s*$",
     re.IGNORECASE,
 )
+_COMPLAINT_SUBJECT = re.compile(r"\s*complaint about message from ", re.IGNORECASE)
+"""Outlook.com's complaints are no reports of RFC 5965: a subject, and the message."""
+
+_COMPLAINTS = ("abuse", "fraud", "other", "virus", "opt-out", "opt-out-list")
+
 _ABOUT_ADDRESS = frozenset(("5.1.0", "5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1", "5.4.4", "5.5.0"))
 """The address or its domain is none (RFC 3463). Other failures, 5.2.2 (full) and 5.7.x (refused), may pass."""
 
@@ -75,7 +82,7 @@ def read(raw: bytes, received_at: datetime, recipient: str = "") -> InboundMail:
     token = _TOKEN.search(sent_to) or _TOKEN.search(returned)
     link = _UNSUBSCRIBE.search(returned)
     own_id = _first(mail, "message-id")
-    what, status, said = _kind(mail)
+    what, status, said = _kind(mail, is_returned=bool(_TOKEN.search(sent_to)))
     at = _when(mail, received_at)
     named = _ID.search(" ".join(_all(mail, "in-reply-to", "references")))
     written = what is What.REPLY
@@ -94,16 +101,27 @@ def read(raw: bytes, received_at: datetime, recipient: str = "") -> InboundMail:
     )
 
 
-def _kind(mail: EmailMessage) -> tuple[What, str, str]:
+def _kind(mail: EmailMessage, *, is_returned: bool) -> tuple[What, str, str]:
+    """What it is, a bounce's status and words. `is_returned`: it came to a return path, where no person writes."""
     report = mail.get_param("report-type", "") if mail.get_content_type() == "multipart/report" else ""
     if report == "feedback-report" or _part(mail, "message/feedback-report") is not None:
         feedback = _fields(_part(mail, "message/feedback-report"))
         kind = feedback.get("feedback-type", "abuse").lower()
         # RFC 5965, 7.3; not-spam takes a complaint back, which changes nothing here; auth-failure is about DKIM.
-        return (What.COMPLAINT if kind in ("abuse", "fraud", "other", "virus") else What.AUTO_REPLY), "", kind
+        return (What.COMPLAINT if kind in _COMPLAINTS else What.AUTO_REPLY), "", kind
+    if _COMPLAINT_SUBJECT.match(_first(mail, "subject")) and _part(mail, "message/rfc822") is not None:
+        return What.COMPLAINT, "", "abuse"
     delivery = _part(mail, "message/delivery-status") or _part(mail, "message/global-delivery-status")
-    if delivery is not None:
-        return _reported(delivery)
+    reported = _reported(delivery) if delivery is not None else (What.AUTO_REPLY, "", "")
+    if reported[0] is not What.AUTO_REPLY:
+        return reported
+    is_answered = bool(_AUTOMATIC_SUBJECT.search(_first(mail, "subject")))
+    if not is_answered:
+        is_servers = _is_from_a_server(mail)
+        subject = _first(mail, "subject")
+        told = bounce_words.read(subject, _plain(mail), is_servers=is_servers, is_returned=is_returned)
+        if told is not None:
+            return (What.DELAY, "", told.said) if told.is_delayed else _failure(told.status, told.said)
     if _is_automatic(mail):
         failed = _failures(mail)
         if failed[1]:

@@ -41,6 +41,36 @@ def receive(
     show([vars(done)], ("what", "message_id", "status"), "Received", as_json)
 
 
+@app.command("collect", help="Take in what lies new in a Maildir; what was taken is marked as read.")
+def collect(
+    maildir: Annotated[Path, typer.Argument(help="The folder with cur, new and tmp", exists=True, file_okay=False)],
+    every: Annotated[float, typer.Option(help="Look again after so many seconds, until it is stopped; 0: once")] = 0.0,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """What cannot be taken in now stays new. A mailbox behind IMAP gets there by fetchmail or mbsync."""
+    import time
+
+    from onevoice import database
+    from onevoice.delivery import mailbox
+
+    found = settings(data_dir)
+    with database.opened(found) as pool:
+        while True:
+            with typer.progressbar(length=mailbox.new_in(maildir), label="Reading", file=sys.stderr) as bar:
+                counts = mailbox.collect(pool, found.secret(), maildir, found.clock().now, lambda: bar.update(1))
+            if counts or not every:
+                show(
+                    [{"what": what, "mails": count} for what, count in counts.items()],
+                    ("what", "mails"),
+                    "Read",
+                    as_json,
+                )
+            if not every:
+                return
+            time.sleep(every)
+
+
 @app.command("keys", help="Make a key that signs e-mail (DKIM) and print the DNS record to publish.")
 def keys(
     selector: Annotated[str, typer.Argument(help="A name for the key, such as s2026")],

@@ -1,12 +1,16 @@
-"""E-mail that comes back, taken in: a mail server hands it over by `onevoice mail receive` or `POST /v1/mail`.
+"""E-mail that comes back, taken in: by a pipe (`onevoice mail receive`), `POST /v1/mail` or a Maildir.
 
 Twice is once. A bounce or complaint counts only where it carries what we have signed (channels/inbound_mail.py).
 """
 
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from mailbox import Maildir
+from pathlib import Path
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
 from onevoice.channels.adapter import InboundMessage, MessageNews, News
 from onevoice.channels.inbound_mail import InboundMail, What, read
@@ -16,6 +20,7 @@ from onevoice.delivery.consequences import About
 from onevoice.delivery.schemas import MessageEntry
 from onevoice.delivery.settlement import entry
 from onevoice.delivery.tokens import Tokens, Use
+from onevoice.kernel.errors import InvalidInput
 from onevoice.kernel.ids import fact_id
 
 CHANNEL = "email"
@@ -61,6 +66,35 @@ def receive(connection: Connection, secret: bytes, raw: bytes, now: datetime, re
     inbox.append(connection, [entry(told, now)])
     consequences.act(connection, secret, [news], now, "complaint")
     return Received(mail.what, str(about.id), mail.status)
+
+
+def new_in(folder: Path) -> int:
+    """How many mails lie new in a Maildir."""
+    return sum(1 for _ in (folder / "new").iterdir()) if (folder / "new").is_dir() else 0
+
+
+def collect(
+    pool: Engine, secret: bytes, folder: Path, now: Callable[[], datetime], advance: Callable[[], None] = lambda: None
+) -> Counter[str]:
+    """Takes in what lies new in a Maildir, and marks it as read once that is committed; returns how many of each kind.
+
+    Killed in between, a mail is read again, and twice is once. Raises InvalidInput for a folder that is no Maildir.
+    """
+    if not (folder / "new").is_dir():
+        raise InvalidInput(f"{folder} is no Maildir: it has no folder `new`")
+    box = Maildir(folder, create=False)
+    counts: Counter[str] = Counter()
+    for key, mail in sorted(box.items()):
+        if mail.get_subdir() != "new":
+            continue
+        with pool.begin() as connection:
+            done = receive(connection, secret, box.get_bytes(key), now())
+        mail.set_subdir("cur")
+        mail.add_flag("S")
+        box[key] = mail
+        counts[done.what] += 1
+        advance()
+    return counts
 
 
 def _about(connection: Connection, tokens: Tokens, mail: InboundMail) -> About | None:

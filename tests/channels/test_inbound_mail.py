@@ -86,6 +86,80 @@ def test_a_server_that_knows_no_rfc_is_read_too() -> None:
     assert (found.what, found.status, found.unsubscribe_token) == (What.HARD_BOUNCE, "5.1.1", "z" * 16)
 
 
+SERVER, GATEWAY = "MAILER-DAEMON@mx.example", "imss@gateway.example"
+
+
+@pytest.mark.parametrize(
+    ("sender", "subject", "text", "what", "status"),
+    [
+        (
+            SERVER,
+            "Mail delivery failed",
+            "mx.example did not like our RCPT:\n550 5.1.1 nobody\n",
+            "hard_bounce",
+            "5.1.1",
+        ),
+        (SERVER, "Returned mail: User unknown", "... 550 <a@b.example>... User unknown\n", "hard_bounce", "5.0.0"),
+        (SERVER, "Delivery status notification: error", "a@b.example: 552 5.2.2 over quota\n", "soft_bounce", "5.2.2"),
+        (SERVER, "Undeliverable message", "Action: failed\nStatus: 5.4.4\nhost unknown\n", "hard_bounce", "5.4.4"),
+        (SERVER, "Returned mail: Cannot send message for 4 days", "421 b.example: Deferred\n", "soft_bounce", "5.0.0"),
+        (SERVER, "Warning: message delayed 24 hours", "It has not yet been delivered.\n", "delay", ""),
+        (SERVER, "Warning: could not send message for past 4 hours", "450 4.2.0 greylisted\n", "delay", ""),
+        ("<>", "Mail Error", "Your mail cannot be delivered to:\n mailbox is full\n", "soft_bounce", "5.0.0"),
+        (
+            GATEWAY,
+            "Mail could not be delivered",
+            "Sent RCPT TO:<a@b>\n550 5.1.1 unknown user\n",
+            "hard_bounce",
+            "5.1.1",
+        ),
+        (GATEWAY, "メールエラー通知", "550 5.1.1 <a@b.example>: unknown\n", "hard_bounce", "5.1.1"),
+        (
+            SERVER,
+            "failure notice",
+            "550 no such user\n--- Original message\n5.7.1 in our text\n",
+            "hard_bounce",
+            "5.0.0",
+        ),
+    ],
+)
+def test_servers_that_write_as_they_please_are_understood(
+    sender: str, subject: str, text: str, what: str, status: str
+) -> None:
+    found = read(answer(text, sender=sender, subject=subject), NOW)
+    assert (found.what, found.status) == (what, status)
+
+
+@pytest.mark.parametrize(
+    ("subject", "text"),
+    [
+        ("Delivery problem with my order", "The delivery failed: I paid 450 euros and got nothing."),
+        ("Failed delivery!", "Nobody rang. Order 512-3 came back undeliverable, says the courier."),
+        ("Re: Offers", "Your 5.1.1 coupon could not be delivered?"),
+    ],
+)
+def test_a_customer_who_writes_about_a_parcel_is_a_person(subject: str, text: str) -> None:
+    found = read(answer(text, subject=subject), NOW)
+    assert (found.what, found.text) == (What.REPLY, text)
+
+
+def test_a_holiday_notice_to_the_return_path_is_no_bounce() -> None:
+    away = "I am away until Monday and mail may be delayed; nothing will be forwarded.\n"
+    told = answer(away, subject="Away: Offers", to=f"b+{TOKEN}@bounce.example", more="Auto-Submitted: auto-replied\n")
+    assert read(told, NOW).what is What.AUTO_REPLY
+
+
+@pytest.mark.parametrize("kind", ["fraud", "opt-out", "virus"])
+def test_every_kind_of_complaint_counts(kind: str) -> None:
+    assert read(complaint(kind=kind), NOW).what is What.COMPLAINT
+
+
+def test_a_complaint_in_outlooks_own_form_is_read() -> None:
+    told = complaint().replace(b"Abuse report", b"complaint about message from 192.0.2.1")
+    told = told.replace(b"report; report-type=feedback-report", b"mixed").replace(b"message/feedback-report", b"text/x")
+    assert read(told, NOW).what is What.COMPLAINT
+
+
 @given(st.binary(max_size=400), st.integers(0, 1200))
 def test_whatever_comes_is_read(noise: bytes, at: int) -> None:
     whole = bounce()

@@ -1,13 +1,18 @@
 """E-mail that comes back: who must not be written to again, who complained, who answered; nothing on anybody's word."""
 
+from mailbox import Maildir
+from pathlib import Path
+
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.exc import OperationalError
 
 from onevoice.customers import consent, suppression
 from onevoice.customers.consent import Consent
 from onevoice.customers.suppression import address_hash
 from onevoice.delivery import consequences, mailbox, queue
 from onevoice.delivery.tokens import Tokens, Use
+from onevoice.kernel.errors import InvalidInput
 from tests.channels.mails import answer, bounce, complaint
 from tests.conftest import NOW
 from tests.delivery.builders import message_id, queued
@@ -109,3 +114,20 @@ def test_a_token_of_a_return_path_is_for_one_message() -> None:
     assert tokens.read_answer(tokens.answer(77).upper()) == 77
     assert tokens.read_answer(tokens.message(77, Use.OPEN)) is None
     assert tokens.read_answer("a" * 20) is None
+
+
+def test_a_maildir_is_read_once_and_what_cannot_be_taken_stays_new(db: Engine, tmp_path: Path) -> None:
+    box = Maildir(tmp_path / "bounces")
+    for raw in (bounce(to=f"b+{Tokens(SECRET).answer(sent(db))}@bounce.example"), complaint(), answer()):
+        box.add(raw)
+    broken = create_engine("postgresql+psycopg://nobody@127.0.0.1:1/none")
+    with pytest.raises(OperationalError):
+        mailbox.collect(broken, SECRET, tmp_path / "bounces", lambda: NOW)
+    assert mailbox.new_in(tmp_path / "bounces") == 3
+    taken = mailbox.collect(db, SECRET, tmp_path / "bounces", lambda: NOW)
+    assert taken == {"hard_bounce": 1, "foreign": 1, "reply": 1}
+    assert mailbox.new_in(tmp_path / "bounces") == 0 and len(box) == 3
+    assert {one.get_flags() for one in Maildir(tmp_path / "bounces")} == {"S"}
+    assert mailbox.collect(db, SECRET, tmp_path / "bounces", lambda: NOW) == {}
+    with pytest.raises(InvalidInput, match="Maildir"):
+        mailbox.collect(db, SECRET, tmp_path, lambda: NOW)
