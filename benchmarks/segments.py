@@ -41,9 +41,9 @@ FILL = [
     "{moment}, {moment}, "
     'CASE WHEN i % 3 = 0 THEN \'{{"colour":"red"}}\' ELSE \'{{"colour":"blue"}}\' END '
     "FROM (SELECT i, (hash(i, 1) % {customers})::BIGINT AS c, i / {events} AS share FROM range({events}) r(i))",
-    "INSERT INTO orders SELECT 'o' || i, 1, c, c, 'offline', '1', t, 'EUR', r, 0, NULL, 2, 'e', "
-    "'placed', r, 0, NULL, NULL, NULL, NULL, NULL, NULL, t FROM (SELECT i, (hash(i, 4) % 10000) / 100 AS r, "
-    "(hash(i, 3) % {customers})::BIGINT AS c, "
+    "INSERT INTO orders SELECT 'o' || i, 1, c, c, ['offline', 'web'][i % 2 + 1], '1', t, 'EUR', r, 0, NULL, 2, 'e', "
+    "'placed', r, 0, NULL, NULL, NULL, NULL, CASE WHEN i % 6 = 1 THEN 'c' || i END, NULL, t "
+    "FROM (SELECT i, (hash(i, 4) % 10000) / 100 AS r, (hash(i, 3) % {customers})::BIGINT AS c, "
     "{moment} AS t FROM (SELECT i, i / {orders} AS share FROM range({orders}) r(i)))",
     "INSERT INTO order_lines SELECT 'o' || i // 3, 1, i % 3, c, c, t, 'p' || hash(i, 6) % 10000, 1, "
     "r, 0, 1, r FROM (SELECT i, (hash(i, 7) % 5000) / 100 AS r, (hash(i // 3, 3) % {customers})::BIGINT AS c, "
@@ -213,10 +213,15 @@ CASES = {
     ),
     "cart": (
         {"cart": {"state": "abandoned", "within": "7 days", "at_least": 50}},
-        "SELECT DISTINCT customer_id FROM carts c WHERE state = 'open' AND updated_at > TIMESTAMP '2026-02-22' "
-        "AND updated_at <= TIMESTAMP '2026-02-28 23:00:00' AND value >= 50 AND items > 0 AND NOT EXISTS (SELECT 1 "
-        "FROM orders o WHERE channel <> 'offline' AND status <> 'cancelled' AND ordered_at <= TIMESTAMP '2026-03-01' "
-        "AND ordered_at >= c.updated_at AND o.customer_id = c.customer_id)",
+        "WITH bought AS MATERIALIZED (SELECT customer_id, cart_id, checkout_id, order_id, ordered_at FROM orders "
+        "WHERE channel <> 'offline' AND status <> 'cancelled' AND ordered_at <= TIMESTAMP '2026-03-01' "
+        "AND ordered_at > TIMESTAMP '2026-02-22') SELECT DISTINCT customer_id FROM carts c "
+        "ANTI JOIN bought b ON b.customer_id = c.customer_id AND b.ordered_at >= c.updated_at "
+        "ANTI JOIN bought n ON n.cart_id = c.cart_id AND n.ordered_at >= c.updated_at "
+        "ANTI JOIN bought k ON k.checkout_id = c.checkout_id AND k.ordered_at >= c.updated_at "
+        "ANTI JOIN bought o ON o.order_id = c.order_id AND o.ordered_at >= c.updated_at "
+        "WHERE state = 'open' AND updated_at > TIMESTAMP '2026-02-22' "
+        "AND updated_at <= TIMESTAMP '2026-02-28 23:00:00' AND value >= 50 AND items > 0",
     ),
     "coupon": (
         {"coupon": {"state": "unused", "coupon": "SPRING"}},

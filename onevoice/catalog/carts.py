@@ -6,6 +6,7 @@ the identifier's own (`identifier-N`) if it never named any.
 """
 
 from datetime import datetime, timedelta
+from typing import Literal
 
 import ibis
 import ibis.expr.types as ir
@@ -19,6 +20,8 @@ from onevoice.warehouse import MONEY, Warehouse, remembered
 
 KEY = ("source_id", "cart_id")
 PERSON = ("source_id", "identifier_id")
+
+State = Literal["open", "abandoned", "converted"]
 
 ABANDONED_AFTER = timedelta(hours=1)
 """A cart with something in it that was left alone for so long is abandoned, unless another time is asked for."""
@@ -51,26 +54,36 @@ def take(warehouse: Warehouse, events: pa.Table) -> None:
     warehouse.append(CART_LINES, _owned(lines, carts))
 
 
-def standing(warehouse: Warehouse, now: datetime, abandoned_after: timedelta = ABANDONED_AFTER) -> ir.Table:
-    """The carts as of `now`: the columns of `carts`, `state` being open, converted or abandoned.
+def standing(
+    warehouse: Warehouse,
+    state: State,
+    now: datetime,
+    abandoned_after: timedelta = ABANDONED_AFTER,
+    after: datetime | None = None,
+) -> ir.Table:
+    """The carts that are in a state as of `now`; with `after`, only those that were changed since then.
 
     Converted is also a cart whose customer ordered online after its last change, on whatever device, or whose checkout
     or id an order names. An empty cart is never abandoned.
     """
-    at = ibis.timestamp(naive(now))
-    orders = warehouse.table(ORDERS)
-    online = orders.filter(orders.channel != "offline", orders.status != "cancelled", orders.ordered_at <= at)
-    rows: ir.Table = warehouse.table(CARTS).filter(lambda carts: carts.updated_at <= at)
-    for key in ("customer_id", "cart_id", "checkout_id", "order_id"):
-        named = online.filter(online[key].notnull()).group_by(**{f"{key}_ordered": online[key]})
-        last = named.aggregate(**{f"{key}_at": online.ordered_at.max()})
-        rows = rows.left_join(last, rows[key] == last[f"{key}_ordered"])
-    is_bought = rows.state == "converted"
-    for key in ("customer_id", "cart_id", "checkout_id", "order_id"):
-        is_bought = is_bought | (rows[f"{key}_at"] >= rows.updated_at)
-    left_alone = (rows.updated_at <= ibis.timestamp(naive(now - abandoned_after))) & (rows["items"] > 0)
-    state = ibis.cases((is_bought, "converted"), (left_alone, "abandoned"), else_="open")
-    return rows.mutate(state=state).select(*CARTS.columns)
+
+    def since(rows: ir.Table, moment: str) -> ir.Table:
+        rows = rows.filter(rows[moment] <= ibis.timestamp(naive(now)))
+        return rows.filter(rows[moment] > ibis.timestamp(naive(after))) if after else rows
+
+    carts, orders = since(warehouse.table(CARTS), "updated_at"), since(warehouse.table(ORDERS), "ordered_at")
+    online = orders.filter(orders.channel != "offline", orders.status != "cancelled")
+    last = online.group_by(buyer_id=online.customer_id).aggregate(bought_at=online.ordered_at.max())
+    waiting = carts.filter(carts.state != "converted")
+    waiting = waiting.left_join(last, waiting.customer_id == last.buyer_id)
+    waiting = waiting.filter(ibis.coalesce(waiting.bought_at < waiting.updated_at, True)).select(*CARTS.columns)
+    for name in ("cart_id", "checkout_id", "order_id"):
+        named = online.filter(online[name].notnull()).select(name, "ordered_at")
+        waiting = waiting.anti_join(named, [waiting[name] == named[name], named.ordered_at >= waiting.updated_at])
+    if state == "converted":
+        return carts.anti_join(waiting, KEY)
+    is_abandoned = (waiting.updated_at <= ibis.timestamp(naive(now - abandoned_after))) & (waiting["items"] > 0)
+    return waiting.filter(is_abandoned if state == "abandoned" else ~is_abandoned)
 
 
 @remembered

@@ -1,17 +1,16 @@
 """What became of a customer's carts: still open, abandoned for so long, or bought, as catalog.carts has it."""
 
 from datetime import timedelta
-from typing import Literal
 
 import msgspec
 
-from onevoice.catalog.carts import ABANDONED_AFTER, standing
+from onevoice.catalog.carts import ABANDONED_AFTER, State, standing
 from onevoice.catalog.facts import CART_LINES, CARTS, ORDERS, PRODUCTS
 from onevoice.kernel.errors import InvalidInput
 from onevoice.segments.conditions.kind import Kind, Measured, Number, Reads, Scope, reading
 from onevoice.segments.conditions.sources import PRODUCT_COLUMNS, column
 from onevoice.segments.conditions.values import Where, as_filter, check_where, compared
-from onevoice.segments.conditions.windows import Windowed, check_window, days, inside
+from onevoice.segments.conditions.windows import Windowed, bounds, check_window, days, inside
 
 CONTENTS = ("product_id", "quantity", *PRODUCT_COLUMNS)
 """What `contains` may ask of a line in the cart."""
@@ -24,7 +23,7 @@ class Cart(Windowed, frozen=True, kw_only=True):
     cart's last change.
     """
 
-    state: Literal["open", "abandoned", "converted"]
+    state: State
     abandoned_after: str | None = None
     at_least: Number | None = None
     at_most: Number | None = None
@@ -32,8 +31,9 @@ class Cart(Windowed, frozen=True, kw_only=True):
 
 
 def _measured(asked: Cart, scope: Scope) -> Measured:
-    carts = scope.narrowed(standing(scope.warehouse, scope.now, _patience(asked)))
-    carts = inside(scope, carts.filter(carts.state == asked.state), "updated_at", asked)
+    after, _ = bounds(asked, scope.now)
+    carts = scope.narrowed(standing(scope.warehouse, asked.state, scope.now, _patience(asked), after))
+    carts = inside(scope, carts, "updated_at", asked)
     if asked.at_least is not None:
         carts = carts.filter(carts.value >= asked.at_least)
     if asked.at_most is not None:
