@@ -13,6 +13,7 @@ from onevoice.cli import (
     calls,
     conditions,
     consent,
+    content,
     delivery,
     identity,
     journeys,
@@ -69,6 +70,8 @@ app.add_typer(identity.app, name="identity")
 app.add_typer(plans.app, name="tracking-plan")
 app.add_typer(lists.app, name="list")
 app.add_typer(templates.app, name="template")
+app.add_typer(content.brands, name="brand")
+app.add_typer(content.blocks, name="block")
 app.add_typer(journeys.app, name="journey")
 
 

@@ -40,7 +40,12 @@ def listed(as_json: AsJson = False, data_dir: DataDir = None) -> None:
 
 
 @app.command("show", help="Show a template as it is written.")
-def shown(name: Name, as_json: AsJson = False, data_dir: DataDir = None) -> None:
+def shown(
+    name: Name,
+    version: Annotated[int | None, typer.Option(help="Left out: the newest")] = None,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
     """As YAML."""
     import yaml
 
@@ -48,12 +53,40 @@ def shown(name: Name, as_json: AsJson = False, data_dir: DataDir = None) -> None
     from onevoice.content import templates
 
     with database.opened(settings(data_dir)) as pool, pool.connect() as connection:
-        document = templates.get(connection, name).document()
+        document = templates.get(connection, name, version).document()
     written = json.dumps(document, indent=1, ensure_ascii=False) if as_json else yaml.safe_dump(document, **_YAML)
     typer.echo(written.rstrip())
 
 
 _YAML: dict[str, Any] = {"allow_unicode": True, "sort_keys": False}
+
+
+@app.command("versions", help="List a template's versions.")
+def versions(name: Name, as_json: AsJson = False, data_dir: DataDir = None) -> None:
+    """The newest first; `revert` goes back to one."""
+    from onevoice import database
+    from onevoice.content import templates
+
+    with database.opened(settings(data_dir)) as pool, pool.connect() as connection:
+        rows = templates.versions(connection, name)
+    show(rows, ("version", "saved_at"), name, as_json)
+
+
+@app.command("revert", help="Make a template again what it was in a version, as a new version.")
+def reverted(
+    name: Name,
+    version: Annotated[int, typer.Argument(help="As `versions` lists it")],
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """With brand and blocks as they are now. What was sent stays as it was."""
+    from onevoice import database
+    from onevoice.content import templates
+
+    found = settings(data_dir)
+    with database.opened(found) as pool, pool.begin() as connection:
+        saved, changed = templates.revert(connection, name, version, found.clock().now())
+    show([{"name": name, "version": saved, "changed": changed}], ("name", "version", "changed"), "Reverted", as_json)
 
 
 @app.command("check", help="Check templates before launch: saved ones, or those of a folder that is not applied yet.")

@@ -100,10 +100,23 @@ def all_parts(connection: Connection, kind: str) -> list[SavedPart]:
     return [SavedPart(row.kind, row.name, row.version, row.saved_at, row.document) for row in rows]
 
 
-def get(connection: Connection, kind: str, name: str) -> SavedPart:
-    """The newest version. Raises NotFound."""
-    found = _latest(connection, kind, name)
+def get(connection: Connection, kind: str, name: str, version: int | None = None) -> SavedPart:
+    """A version, or the newest. Raises NotFound."""
+    found = _latest(connection, kind, name, version)
     if found is None:
+        raise NotFound(f"There is no {kind} {name!r}{f' in version {version}' if version is not None else ''}")
+    return found
+
+
+def versions(connection: Connection, kind: str, name: str) -> list[dict[str, Any]]:
+    """All versions with when they were saved, the newest first. Raises NotFound."""
+    rows = connection.execute(
+        select(content_part.c.version, content_part.c.saved_at)
+        .where(content_part.c.kind == kind, content_part.c.name == name)
+        .order_by(content_part.c.version.desc())
+    )
+    found = [dict(row) for row in rows.mappings()]
+    if not found:
         raise NotFound(f"There is no {kind} {name!r}")
     return found
 
@@ -116,8 +129,10 @@ def kit(connection: Connection) -> Kit:
     )
 
 
-def _latest(connection: Connection, kind: str, name: str) -> SavedPart | None:
+def _latest(connection: Connection, kind: str, name: str, version: int | None = None) -> SavedPart | None:
     which = (content_part.c.kind == kind) & (content_part.c.name == name)
+    if version is not None:
+        which &= content_part.c.version == version
     row = connection.execute(
         select(content_part).where(which).order_by(content_part.c.version.desc()).limit(1)
     ).one_or_none()

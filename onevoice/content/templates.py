@@ -108,6 +108,11 @@ def save_part(connection: Connection, document: Mapping[str, Any], now: datetime
     return version, is_new
 
 
+def revert_part(connection: Connection, kind: str, name: str, version: int, now: datetime) -> tuple[int, bool]:
+    """Makes a brand or block again what it was in a version, as a new one. Raises NotFound, and like `save_part`."""
+    return save_part(connection, parts.get(connection, kind, name, version).document, now)
+
+
 def _renew(connection: Connection, now: datetime) -> None:
     kit = parts.kit(connection)
     for found in all_templates(connection):
@@ -154,6 +159,25 @@ def get(connection: Connection, name: str, version: int | None = None) -> SavedT
     variants = tuple(Variant(row.channel, row.locale, row.source, row.compiled, row.brand) for row in rows)
     first = rows[0]
     return SavedTemplate(name, first.version, msgspec.convert(first.options, Options), variants, first.saved_at)
+
+
+def versions(connection: Connection, name: str) -> list[dict[str, Any]]:
+    """All versions with when they were saved, the newest first. Raises NotFound."""
+    rows = connection.execute(
+        select(template.c.version, func.max(template.c.saved_at).label("saved_at"))
+        .where(template.c.name == name)
+        .group_by(template.c.version)
+        .order_by(template.c.version.desc())
+    )
+    found = [dict(row) for row in rows.mappings()]
+    if not found:
+        raise NotFound(f"There is no template {name!r}")
+    return found
+
+
+def revert(connection: Connection, name: str, version: int, now: datetime) -> tuple[int, bool]:
+    """Makes a template again what it was in a version, as a new one, with brand and blocks as they are now."""
+    return save(connection, get(connection, name, version).document(), now, Path())
 
 
 def find(connection: Connection, name: str, version: int, locale: str, channel: str) -> rendering.Template:
