@@ -17,14 +17,19 @@ from onevoice.kernel import brought
 from onevoice.kernel.locales import LOCALES
 from onevoice.warehouse import Warehouse, remembered
 
-ADDRESS_TRAITS = {"email": "email", "phone": "sms", "push_token": "push", "webpush_subscription": "webpush"}
-"""Which trait is the address of which channel."""
+ADDRESS_TRAITS: Mapping[str, tuple[str, ...]] = {
+    "email": ("email",),
+    "phone": ("sms", "call"),
+    "push_token": ("push",),
+    "webpush_subscription": ("webpush",),
+}
+"""Which trait is the address of which channels."""
 
 
 @cache
 def address_traits() -> Mapping[str, tuple[str, ...]]:
     """By trait, the channels whose address it is: also those that other packages bring."""
-    found: dict[str, tuple[str, ...]] = {trait: (channel,) for trait, channel in ADDRESS_TRAITS.items()}
+    found = dict(ADDRESS_TRAITS)
     for name, one in brought.channels().items():
         if one.address_trait:
             found[one.address_trait] = (*found.get(one.address_trait, ()), name)
@@ -123,9 +128,9 @@ def normalised(channel: str, value: object, country: str = "") -> str | None:
     """The address as it is sent to, None where it cannot be one: e-mail as written, phone as E.164 with its `+`."""
     if not isinstance(value, str) or not (text := value.strip()):
         return None
-    kind = ADDRESS_TRAITS.get(brought.channels()[channel].address_trait) if channel in brought.channels() else channel
-    if kind == "email":
+    trait = next((trait for trait, channels in address_traits().items() if channel in channels), "")
+    if trait == "email":
         return text if identifiers.email(text) else None
-    if kind == "sms":
+    if trait == "phone":
         return identifiers.phone(text, country)
     return text

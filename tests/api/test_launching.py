@@ -63,7 +63,7 @@ def test_a_link_in_a_code_lets_in_who_follows_it_and_no_machine_that_looks_at_it
         shop.send("identify", userId=user, traits={"firstName": user})
     step(shop)
     shop.clock.move(NOW + timedelta(minutes=1))
-    for user, agent in (("anna", "Mozilla/5.0 (Linux; Android 15) Chrome/140"), ("bea", "Slackbot-LinkExpanding 1.0")):
+    for user, agent in (("anna", "Mozilla/5.0 (Linux; Android 15) Chrome/140"), ("bea", "WhatsApp/2.23.20.0 A")):
         path = shop.get(f"/v1/journeys/scan/codes?namespace=user_id&value={user}")["url"].partition("/e/")[2]
         answer = shop.http.get(f"/e/{path}", headers={"user-agent": agent}, follow_redirects=False)
         assert (answer.status_code, answer.headers["location"]) == (302, "https://shop.example/thanks")

@@ -101,6 +101,7 @@ def test_addresses_come_from_traits_and_impossible_ones_are_left_out(store: Ware
     assert {(row["channel"], row["address"]) for row in rows} == {
         ("email", "Anna@example.com"),
         ("sms", "+390612345678"),
+        ("call", "+390612345678"),
         ("push", "t0k"),
     }
     assert {row["locale"] for row in store.rows(store.table(PROFILES))} == {"it", "en"}
