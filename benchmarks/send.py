@@ -143,7 +143,7 @@ def _sent(settings: Settings, size: int) -> float:
             time.sleep(0.1)
         seconds = time.perf_counter() - began
         ((state, settled),) = connection.execute("SELECT state, count(*) FROM message GROUP BY state").fetchall()
-        (told,) = connection.execute("SELECT count(*) FROM inbox WHERE kind = %s", (Kind.MESSAGE,)).fetchone() or (0,)
+        (told,) = connection.execute("SELECT sum(calls) FROM inbox WHERE kind = %s", (Kind.MESSAGE,)).fetchone() or (0,)
     for process in workers:
         process.terminate()
     for process in workers:

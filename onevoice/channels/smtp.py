@@ -251,6 +251,8 @@ class _Lane:
         if refusal is not None:
             job.settle(refusal)
             return None, False
+        if session.pipelining and self._jobs.empty():
+            await asyncio.sleep(0)  # whoever has just heard of the message before may bring the next
         following = self._following() if session.pipelining else None
         session.write(job.data + _envelope(following) if following else job.data)
         try:

@@ -58,6 +58,7 @@ class Session(asyncio.Protocol):
         self._lines: list[str] = []
         self._replies: deque[Reply] = deque()
         self._waiter: asyncio.Future[None] | None = None
+        self._deadline, self._watching = 0.0, False
         self._lost: Exception | None = None
         self._timeout_seconds = 60.0
 
@@ -99,10 +100,23 @@ class Session(asyncio.Protocol):
         while not self._replies:
             if self._lost is not None:
                 raise self._lost
-            self._waiter = asyncio.get_running_loop().create_future()
-            async with asyncio.timeout(self._timeout_seconds):
-                await self._waiter
+            loop = asyncio.get_running_loop()
+            self._waiter, self._deadline = loop.create_future(), loop.time() + self._timeout_seconds
+            if not self._watching:
+                self._watch()
+            await self._waiter
         return self._replies.popleft()
+
+    def _watch(self) -> None:
+        """Ends a wait that lasts too long; one timer for all waits, because hardly any does."""
+        self._watching = self._waiter is not None and not self._waiter.done()
+        if self._watching and self._waiter is not None:
+            loop = asyncio.get_running_loop()
+            if loop.time() >= self._deadline:
+                self._waiter.set_exception(TimeoutError(f"no answer for {self._timeout_seconds:g} s"))
+                self._watching = False
+            else:
+                loop.call_at(self._deadline, self._watch)
 
     def is_open(self) -> bool:
         """Whether the connection still stands, as far as is known."""

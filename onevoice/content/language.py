@@ -47,7 +47,7 @@ MOST_ROUNDS = 10_000
 """Of all loops of a field together."""
 
 FEW_ROUNDS = 32
-"""A loop of fewer rounds looks at the clock once."""
+"""So few are over before it is known how long they take; a loop of fewer looks at the clock once."""
 
 MOST_WRITTEN = 500_000
 """Characters of a template's field as written."""
@@ -68,6 +68,8 @@ class _Context(RenderContext):
         self.loops_run += length
         if self.loops_run > MOST_ROUNDS:
             raise ResourceLimitError(f"more than {MOST_ROUNDS:,} rounds of loops", token=None)
+        if self.loops_run < FEW_ROUNDS:
+            return items
         if not self.until:
             self.until, self.used = time.perf_counter() + MOST_SECONDS, time.thread_time()
         elif time.perf_counter() > self.until:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from onevoice.customers.schemas import SuppressionEntry
 from onevoice.database import driver, inbox
+from onevoice.database.arrays import array
 from onevoice.database.inbox import INTERNAL_SOURCE, Entry, Kind
 from onevoice.kernel.errors import InvalidInput
 
@@ -119,9 +120,9 @@ def reasons(connection: Connection, hashes: Iterable[tuple[str, bytes]]) -> dict
     asked = list(hashes)
     with driver(connection) as raw:
         rows = raw.execute(
-            "SELECT channel, address_hash, reason FROM suppression "
-            "JOIN unnest(%s::text[], %s::bytea[]) AS asked (channel, address_hash) USING (channel, address_hash)",
-            ([channel for channel, _ in asked], [hashed for _, hashed in asked]),
+            "SELECT listed.channel, listed.address_hash, reason FROM unnest(%s::text[], %s::text[]) AS asked (channel, hash) "
+            "JOIN suppression listed ON listed.channel = asked.channel AND listed.address_hash = decode(hash, 'hex')",
+            (array([channel for channel, _ in asked]), array([hashed.hex() for _, hashed in asked])),
         )
         return {(channel, bytes(hashed)): reason for channel, hashed, reason in rows}
 

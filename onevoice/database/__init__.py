@@ -61,7 +61,8 @@ def driver(connection: Connection) -> Iterator[psycopg.Connection[Any]]:
     """The psycopg connection under an SQLAlchemy one, in the same transaction; for COPY."""
     raw = connection.connection.driver_connection
     assert isinstance(raw, psycopg.Connection)
-    connection.exec_driver_sql("SELECT 1")  # makes SQLAlchemy begin, so that its commit covers what is done below
+    if not connection.in_transaction():
+        connection.begin()  # so that SQLAlchemy's commit covers what is done below
     yield raw
 
 

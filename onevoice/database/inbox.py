@@ -65,6 +65,8 @@ INTERNAL_SOURCE = 0
 
 COPY = "COPY inbox (source_id, kind, received_at, payload, calls) FROM STDIN"
 
+INSERT = "INSERT INTO inbox (source_id, kind, received_at, payload, calls) VALUES (%s, %s, %s, %s, %s)"
+
 PACKED_FROM = 2_000
 """Bytes from which on a payload is packed: PostgreSQL would store it outside of its row."""
 
@@ -106,9 +108,14 @@ def unpacked(payload: bytes) -> bytes:
 
 def append(connection: Connection, entries: Iterable[Entry]) -> None:
     """Writes entries within the connection's transaction; they count once it commits. Events come by events/door.py."""
-    with driver(connection) as raw, raw.cursor().copy(COPY) as copy:
-        for one in entries:
-            copy.write_row((one.source_id, one.kind.value, one.received_at, packed(one.payload), one.calls))
+    rows = [(one.source_id, one.kind.value, one.received_at, packed(one.payload), one.calls) for one in entries]
+    with driver(connection) as raw:
+        if len(rows) == 1:
+            raw.execute(INSERT, rows[0])
+        elif rows:
+            with raw.cursor().copy(COPY) as copy:
+                for row in rows:
+                    copy.write_row(row)
 
 
 def read(connection: Connection, after: tuple[int, int], limit: int) -> list[tuple[int, int, Entry]]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from msgspec import Struct, structs
 from psycopg.rows import class_row
 from sqlalchemy import Connection
 
@@ -32,8 +33,7 @@ PROBE_WAIT = timedelta(seconds=60)
 CLOSED, OPEN, HALF_OPEN, RESTING = "closed", "open", "half_open", "resting"
 
 
-@dataclass(frozen=True)
-class Tally:
+class Tally(Struct, frozen=True):
     """What a provider's attempts came to, since it was last told."""
 
     well: int = 0
@@ -44,16 +44,18 @@ class Tally:
 
     def with_outcome(self, outcome: Outcome) -> "Tally":
         """With one attempt more. A message that was refused for what it is was answered well."""
+        if outcome.status is Status.ACCEPTED:
+            return structs.replace(self, well=self.well + 1)
         why = " ".join(part for part in (outcome.error_code, outcome.error) if part)[:200]
         if outcome.status is Status.IN_DOUBT or (
             outcome.status is Status.RETRY and outcome.concerns in (Concern.PROVIDER, Concern.ACCOUNT)
         ):
             alarm = self.alarm or outcome.concerns is Concern.ACCOUNT
-            return replace(self, ill=self.ill + 1, reason=why, alarm=alarm)
+            return structs.replace(self, ill=self.ill + 1, reason=why, alarm=alarm)
         if outcome.status is Status.RETRY and outcome.concerns is Concern.PACE:
             rest = max(self.rest_seconds, outcome.retry_after_seconds, 1.0)
-            return replace(self, reason=why, rest_seconds=rest)
-        return replace(self, well=self.well + 1)
+            return structs.replace(self, reason=why, rest_seconds=rest)
+        return structs.replace(self, well=self.well + 1)
 
 
 @dataclass(frozen=True)

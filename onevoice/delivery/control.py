@@ -12,7 +12,7 @@ from onevoice.database import driver, inbox
 from onevoice.delivery import breakers, holds, limits, throttles
 from onevoice.delivery.holds import CANCEL, Hold, Scope
 from onevoice.delivery.queue import Settlement
-from onevoice.delivery.settlement import news
+from onevoice.delivery.settlement import entries, news
 from onevoice.delivery.throttles import Throttles
 from onevoice.kernel.settings import Settings
 
@@ -66,7 +66,7 @@ def _carry_out(connection: Connection, hold: Hold, now: datetime) -> int:
         ).fetchall()
     skipped = [Settlement(row[0], row[1], "skipped", error_code="cancelled") for row in rows]
     told = (news(one, now, delivered=False) for one in skipped)
-    inbox.append(connection, [entry for entry in told if entry is not None])
+    inbox.append(connection, entries(told, now))
     return len(rows)
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine
 from onevoice.channels.adapter import Outcome, Status
 from onevoice.database import driver, inbox
 from onevoice.delivery.queue import LEASED, Leased, Settlement
-from onevoice.delivery.settlement import news
+from onevoice.delivery.settlement import entries, news
 
 FIRST_ASKED = timedelta(seconds=30)
 """A provider is asked about a message so long after the attempt, then again after ever longer pauses."""
@@ -188,4 +188,4 @@ def settle(connection: Connection, answers: Sequence[tuple[Leased, Outcome]], no
 
 def _tell(connection: Connection, settled: Sequence[Settlement], now: datetime) -> None:
     told = (news(one, now, delivered=False) for one in settled)
-    inbox.append(connection, [entry for entry in told if entry is not None])
+    inbox.append(connection, entries(told, now))

@@ -120,6 +120,8 @@ def _granted(
     connection: Connection, worker: str, bounds: Throttles, found: Sequence[Leased], now: datetime
 ) -> list[Leased]:
     """Those that the throttles of their sender and domain let go now; the others get a place in the line."""
+    if not bounds.of_recipients:
+        return list(found)
     keys = {message: bounds.keys_of_message(message.sender, message.address) for message in found}
     buckets = throttles.opened(connection, bounds, [key for own in keys.values() for key in own], now)
     granted, waiting = [], {}

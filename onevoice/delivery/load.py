@@ -1,6 +1,7 @@
 """News of messages on their way into the warehouse: kept once each, and the messages they touch written anew."""
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -43,13 +44,17 @@ def _unmasked(warehouse: Warehouse, news: ir.Table) -> ir.Table:
 
 
 def _rows(entry: Entry) -> Iterator[dict[str, Any]]:
-    told = _entry.decode(entry.payload)
+    for told in map(_entry.decode, entry.payload.split(b"\n")):
+        yield from _events(told, entry.received_at)
+
+
+def _events(told: MessageEntry, received_at: datetime) -> Iterator[dict[str, Any]]:
     row = {
         "event_id": told.event_id,
         "message_id": told.message_id,
         "news": told.news,
         "occurred_at": naive(told.occurred_at),
-        "received_at": naive(entry.received_at),
+        "received_at": naive(received_at),
         "machine": told.machine,
         "error_code": told.error_code or None,
         "cost": Decimal(told.cost) if told.cost else None,

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
-from psycopg.rows import class_row
 from sqlalchemy import Connection
 
 from onevoice.database import driver
+from onevoice.database.arrays import array
 from onevoice.delivery.schemas import QueuedMessage
 
 HANDOFF = "messages"
@@ -67,8 +67,7 @@ def sole(channel: str) -> Choice:
     return Choice(channel, channel, channel, "", (channel,))
 
 
-@dataclass(frozen=True)
-class Settlement:
+class Settlement(msgspec.Struct, frozen=True):
     """What became of an attempt, as it is written down.
 
     `state` queued: try again, not before `not_before`, by another provider than `avoid`. `attempted` False: nothing was
@@ -184,8 +183,8 @@ def lease(connection: Connection, worker: str, choice: Choice, limit: int, now: 
     connection's commit.
     """
     chosen = "" if choice.usable == (choice.provider,) else _CHOSEN
-    with driver(connection) as raw, raw.cursor(row_factory=class_row(Leased)) as cursor:
-        return cursor.execute(
+    with driver(connection) as raw:
+        rows = raw.execute(
             f"""
             WITH due AS MATERIALIZED (
                 SELECT id FROM message
@@ -209,6 +208,7 @@ def lease(connection: Connection, worker: str, choice: Choice, limit: int, now: 
             },
             binary=True,
         ).fetchall()
+    return [Leased._make(row) for row in rows]
 
 
 _CHOSEN = """
@@ -234,15 +234,15 @@ def settle(connection: Connection, worker: str, settlements: Sequence[Settlement
                 worker = CASE WHEN settled.state IN ('queued', 'paused') THEN NULL ELSE message.worker END,
                 settled_at = CASE WHEN settled.state IN ('queued', 'paused') THEN NULL ELSE %(now)s::timestamptz END,
                 attempts = message.attempts - settled.unattempted,
-                not_before = coalesce(settled.not_before, message.not_before),
+                not_before = coalesce(nullif(settled.not_before, '')::timestamptz, message.not_before),
                 provider_id = nullif(settled.provider_id, ''),
                 avoid = coalesce(nullif(settled.avoid, ''), CASE settled.unattempted WHEN 1 THEN message.avoid END),
                 error_code = coalesce(nullif(settled.error_code, ''),
                                       CASE settled.unattempted WHEN 1 THEN message.error_code END),
                 error = coalesce(nullif(settled.error, ''), CASE settled.unattempted WHEN 1 THEN message.error END),
-                cost = settled.cost
+                cost = nullif(settled.cost, '')::numeric
             FROM unnest(%(ids)s::uuid[], %(attempts)s::smallint[], %(states)s::text[], %(provider_ids)s::text[],
-                        %(codes)s::text[], %(errors)s::text[], %(costs)s::numeric[], %(not_before)s::timestamptz[],
+                        %(codes)s::text[], %(errors)s::text[], %(costs)s::text[], %(not_before)s::text[],
                         %(avoid)s::text[], %(unattempted)s::smallint[])
                 AS settled (id, attempts, state, provider_id, error_code, error, cost, not_before, avoid, unattempted)
             WHERE message.id = settled.id AND message.worker = %(worker)s AND message.attempts = settled.attempts
@@ -252,16 +252,16 @@ def settle(connection: Connection, worker: str, settlements: Sequence[Settlement
             {
                 "now": now,
                 "worker": worker,
-                "ids": [row.id for row in settlements],
-                "attempts": [row.attempts for row in settlements],
-                "states": [row.state for row in settlements],
-                "provider_ids": [row.provider_id for row in settlements],
-                "codes": [row.error_code for row in settlements],
-                "errors": [row.error for row in settlements],
-                "costs": [row.cost for row in settlements],
-                "not_before": [row.not_before for row in settlements],
-                "avoid": [row.avoid for row in settlements],
-                "unattempted": [int(not row.attempted) for row in settlements],
+                "ids": array([str(row.id) for row in settlements]),
+                "attempts": array([str(row.attempts) for row in settlements]),
+                "states": array([row.state for row in settlements]),
+                "provider_ids": array([row.provider_id for row in settlements]),
+                "codes": array([row.error_code for row in settlements]),
+                "errors": array([row.error for row in settlements]),
+                "costs": array(["" if row.cost is None else str(row.cost) for row in settlements]),
+                "not_before": array([row.not_before.isoformat() if row.not_before else "" for row in settlements]),
+                "avoid": array([row.avoid for row in settlements]),
+                "unattempted": array(["0" if row.attempted else "1" for row in settlements]),
             },
             binary=True,
         )

@@ -11,9 +11,8 @@ import os
 import signal
 import socket
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -22,6 +21,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 import uvloop
+from msgspec.structs import replace
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError
 
@@ -38,7 +38,7 @@ from onevoice.delivery.holds import Holds
 from onevoice.delivery.leasing import Desk
 from onevoice.delivery.links import LinkMaker
 from onevoice.delivery.queue import Leased, Settlement
-from onevoice.delivery.settlement import held, in_doubt, news, put_back, settlement, skipped
+from onevoice.delivery.settlement import entries, held, news, put_back, settlement, skipped
 from onevoice.delivery.throttles import Throttles
 from onevoice.kernel import garbage
 from onevoice.kernel.errors import InvalidInput, NotFound
@@ -48,7 +48,7 @@ from onevoice.kernel.settings import Settings
 POLL_SECONDS = 0.2
 """How often an idle worker looks into the queue."""
 
-GROUP_SECONDS = 0.01
+GROUP_SECONDS = 0.03
 """How long outcomes are gathered, so that many are settled by one commit."""
 
 WATCH_SECONDS = 0.5
@@ -121,11 +121,12 @@ class Worker:
         self._clock, self._secret = settings.clock(), settings.secret()
         self._composer = Composer(pool, LinkMaker(self._secret, settings.base_url))
         self._storing = asyncio.Lock()
-        self._gates = {name: _gate(adapter, settings.in_flight) for name, adapter in adapters.items()}
+        self._waiting: dict[str, deque[Leased]] = {name: deque() for name in adapters}
+        self._free = {name: _at_once(adapter, settings.in_flight) for name, adapter in adapters.items()}
         self._unsettled: dict[UUID, str] = {}  # the messages this worker has, each with its channel
         self._outcomes: list[tuple[Leased, Settlement, bool]] = []  # the last: the address is dead
         self._settled, self._told = asyncio.Event(), asyncio.Event()
-        self._sending: set[asyncio.Task[None]] = set()
+        self._carrying: set[asyncio.Task[None]] = set()
         self._heard_at = 0.0
         self._holds, self._watched, self._watched_at = Holds(), asyncio.Event(), 0.0
         self._tallies: dict[str, Tally] = {}
@@ -155,7 +156,7 @@ class Worker:
                 await (self._wait(self._settled) if self._unsettled else stop.wait())
                 continue
             try:
-                taken = await self._in_transaction(partial(self._take, room=room, now=now))
+                taken, refused = await self._in_transaction(partial(self._take, room=room, now=now))
             except DATABASE_LOST as error:
                 log.error("database lost", error=str(error))
                 await asyncio.sleep(RECOVERY_SECONDS)
@@ -170,12 +171,16 @@ class Worker:
                 self._settled.clear()
                 continue
             self._unsettled.update((message.id, message.channel) for message in taken)
-            await self._start(taken, now)
+            self._start(taken, refused)
 
-    def _take(self, connection: Connection, room: Mapping[str, int], now: datetime) -> list[Leased]:
+    def _take(
+        self, connection: Connection, room: Mapping[str, int], now: datetime
+    ) -> tuple[list[Leased], dict[UUID, str]]:
+        """Takes messages, and looks which of them must not go after all."""
         open_ones = {channel: most for channel, most in room.items() if not self._holds.closes(channel)}
         limit = self._settings.in_flight - len(self._unsettled)
-        return leasing.lease(connection, self.name, self._desk, open_ones, limit, now)
+        taken = leasing.lease(connection, self.name, self._desk, open_ones, limit, now)
+        return taken, refusals(connection, taken, self._secret, now) if taken else {}
 
     def _room(self) -> dict[str, int]:
         """How many more messages of each channel may be in flight; too little room for a lease of its own is none.
@@ -191,18 +196,30 @@ class Worker:
         left = {channel: min(free, each - here[channel]) for channel in channels}
         return {channel: count for channel, count in left.items() if count >= least}
 
-    async def _start(self, taken: list[Leased], now: datetime) -> None:
-        refused = await self._persistently(lambda connection: refusals(connection, taken, self._secret, now))
+    def _start(self, taken: Iterable[Leased], refused: Mapping[UUID, str]) -> None:
         for message in taken:
             reason = refused.get(message.id)
             if reason:
                 self._tell(message, skipped(message, reason))
             else:
-                task = asyncio.create_task(self._deliver(message))
-                self._sending.add(task)
-                task.add_done_callback(self._sending.discard)
+                self._waiting[message.via].append(message)
+        for name, waiting in self._waiting.items():
+            for _ in range(min(len(waiting), self._free[name])):
+                self._free[name] -= 1
+                task = asyncio.create_task(self._carry(name))
+                self._carrying.add(task)
+                task.add_done_callback(self._carrying.discard)
 
     # -- sending
+
+    async def _carry(self, name: str) -> None:
+        """Sends one message after the other by a provider, as long as any waits."""
+        waiting = self._waiting[name]
+        try:
+            while waiting:
+                await self._deliver(waiting.popleft())
+        finally:
+            self._free[name] += 1
 
     async def _deliver(self, message: Leased) -> None:
         provider = self._adapters[message.via]
@@ -217,17 +234,16 @@ class Worker:
             return
         if self._composer.links.fresh:
             await self._store_links()
-        async with self._gates[message.via]:
-            await self._know_holds()
-            hold = self._holds.on(message)
-            if hold is not None:
-                self._tell(message, held(message, hold))
-                return
-            if time.monotonic() - self._heard_at > self._settings.lease_seconds * 0.8:
-                # The others may take this worker for dead by now, and its messages for lost.
-                self._tell(message, put_back(message, self._clock.now() + UNHEARD_PAUSE))
-                return
-            outcome = await self._attempt(provider, composed)
+        await self._know_holds()
+        hold = self._holds.on(message)
+        if hold is not None:
+            self._tell(message, held(message, hold))
+            return
+        if time.monotonic() - self._heard_at > self._settings.lease_seconds * 0.8:
+            # The others may take this worker for dead by now, and its messages for lost.
+            self._tell(message, put_back(message, self._clock.now() + UNHEARD_PAUSE))
+            return
+        outcome = await self._attempt(provider, composed)
         now = self._clock.now()
         cost = provider.price * provider.parts(composed.content)
         self._tallies[message.via] = self._tallies.get(message.via, Tally()).with_outcome(outcome)
@@ -301,7 +317,7 @@ class Worker:
             for (message, _, _), settled in zip(outcomes, settlements, strict=True)
             if message.id in own
         )
-        inbox.append(connection, [entry for entry in told if entry is not None])
+        inbox.append(connection, entries(told, now))
         dead = [
             Suppressed(message.channel, message.address, "bounced", now) for message, _, is_dead in outcomes if is_dead
         ]
@@ -366,7 +382,8 @@ class Worker:
         lost = queue.reap(connection, self._settings.lease_seconds, now)
         if lost:
             log.warning("messages in doubt, their worker is gone", messages=len(lost))
-            inbox.append(connection, [in_doubt(message_id, attempts, now) for message_id, attempts in lost])
+            doubtful = [Settlement(*one, "in_doubt", error_code="worker_lost") for one in lost]
+            inbox.append(connection, entries([news(one, now, delivered=False) for one in doubtful], now))
         self._heard_at = heard_at
 
     # -- the database
@@ -392,9 +409,9 @@ class Worker:
         event.clear()
 
 
-def _gate(adapter: ChannelAdapter, most: int) -> asyncio.Semaphore:
-    """Lets in as many messages as the adapter can have on the wire; those outside can still be stopped."""
-    return asyncio.Semaphore(adapter.at_once if isinstance(adapter, Bounded) else most)
+def _at_once(adapter: ChannelAdapter, most: int) -> int:
+    """As many messages as the adapter can have on the wire; those that wait can still be stopped."""
+    return adapter.at_once if isinstance(adapter, Bounded) else most
 
 
 def refusals(connection: Connection, messages: Iterable[Leased], secret: bytes, now: datetime) -> dict[UUID, str]:

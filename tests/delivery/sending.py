@@ -120,6 +120,7 @@ def states(db: Engine) -> dict[str, int]:
 
 
 def entries(db: Engine) -> list[inbox.Entry]:
-    """What lies in the inbox."""
+    """What lies in the inbox, fact by fact."""
     with db.connect() as connection:
-        return [entry for *_, entry in inbox.read(connection, (0, 0), 100_000)]
+        rows = inbox.read(connection, (0, 0), 100_000)
+    return [replace(one, payload=line, calls=1) for *_, one in rows for line in one.payload.split(b"\n")]

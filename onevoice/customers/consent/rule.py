@@ -27,6 +27,7 @@ from onevoice.customers.consent.policies import ALL, cutoff
 from onevoice.customers.facts import CONSENT_EXPIRIES, CONSENTS
 from onevoice.customers.schemas import ConsentExpiry
 from onevoice.database import driver
+from onevoice.database.arrays import array
 from onevoice.kernel.clock import naive
 from onevoice.warehouse import Warehouse
 
@@ -217,9 +218,9 @@ def permissions(connection: Connection, asked: Sequence[tuple[int, str, str]], n
         rows = raw.execute(
             _NEWEST,
             {
-                "identifiers": [row[0] for row in asked],
-                "channels": [row[1] for row in asked],
-                "topics": [row[2] for row in asked],
+                "identifiers": array([str(row[0]) for row in asked]),
+                "channels": array([row[1] for row in asked]),
+                "topics": array([row[2] for row in asked]),
                 "rule_countries": [rule.country for rule in rules],
                 "rule_channels": [rule.channel for rule in rules],
                 "rule_topics": [rule.topic for rule in rules],
