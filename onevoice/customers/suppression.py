@@ -120,8 +120,8 @@ def reasons(connection: Connection, hashes: Iterable[tuple[str, bytes]]) -> dict
     asked = list(hashes)
     with driver(connection) as raw:
         rows = raw.execute(
-            "SELECT listed.channel, listed.address_hash, reason FROM unnest(%s::text[], %s::text[]) AS asked (channel, hash) "
-            "JOIN suppression listed ON listed.channel = asked.channel AND listed.address_hash = decode(hash, 'hex')",
+            "SELECT listed.channel, address_hash, reason FROM unnest(%s::text[], %s::text[]) AS asked (channel, hash) "
+            "JOIN suppression listed ON listed.channel = asked.channel AND address_hash = decode(hash, 'hex')",
             (array([channel for channel, _ in asked]), array([hashed.hex() for _, hashed in asked])),
         )
         return {(channel, bytes(hashed)): reason for channel, hashed, reason in rows}
