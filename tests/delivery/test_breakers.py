@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from msgspec import structs
 from sqlalchemy import Engine, text
 
 from onevoice.channels.adapter import Concern, Outcome, Status
@@ -37,9 +38,9 @@ def opened(at: datetime = NOW) -> Breaker:
 
 def test_a_provider_opens_when_half_of_its_attempts_go_wrong_and_never_for_a_few() -> None:
     assert opened().state == OPEN
-    assert new("p", NOW).after(replace(ILL, ill=4), NOW).state == CLOSED
-    assert new("p", NOW).after(replace(ILL, well=6), NOW).state == CLOSED
-    four = new("p", NOW).after(replace(ILL, ill=4), NOW)
+    assert new("p", NOW).after(structs.replace(ILL, ill=4), NOW).state == CLOSED
+    assert new("p", NOW).after(structs.replace(ILL, well=6), NOW).state == CLOSED
+    four = new("p", NOW).after(structs.replace(ILL, ill=4), NOW)
     assert four.after(Tally(ill=1), NOW + 31 * SECOND).state == CLOSED  # counted anew
     assert four.after(Tally(ill=1), NOW - 3600 * SECOND).state == CLOSED  # also where the clock was set back
 
