@@ -1,6 +1,6 @@
 """The links of messages: which addresses are ours, what they lead to, and which targets are still to be stored."""
 
-from onevoice.delivery.tokens import Tokens, Use
+from onevoice.delivery.tokens import LINK_BYTES, NUMBER_BYTES, Tokens, Use
 from onevoice.kernel.ids import identifier_id
 
 MOST_KNOWN = 200_000
@@ -14,17 +14,16 @@ class LinkMaker:
         self.tokens = Tokens(secret)
         self.base_url = base_url
         self.fresh: dict[int, str] = {}
-        self._ids: dict[str, int] = {}
+        self.known: dict[str, bytes] = {}
 
-    def link_id(self, address: str) -> int:
-        """The id that stands for a target."""
-        known = self._ids.get(address)
-        if known is None:
-            if len(self._ids) >= MOST_KNOWN:
-                self._ids.clear()
-            known = self._ids[address] = identifier_id("link", address)
-            self.fresh[known] = address
-        return known
+    def link(self, address: str) -> bytes:
+        """What stands for a target in a token."""
+        if len(self.known) >= MOST_KNOWN:
+            self.known.clear()
+        link_id = identifier_id("link", address)
+        self.fresh[link_id] = address
+        link = self.known[address] = link_id.to_bytes(LINK_BYTES, "big")
+        return link
 
     def stored(self, ids: dict[int, str]) -> None:
         """Takes note that these targets are in the database."""
@@ -39,10 +38,10 @@ class LinkMaker:
 class MessageLinks:
     """The addresses of one message's links, as content.rendering asks for them."""
 
-    __slots__ = ("_clicks_url", "_maker", "_number", "open_pixel_url", "preferences_url", "trap_url", "unsubscribe_url")
+    __slots__ = ("_clicks_url", "_head", "_maker", "open_pixel_url", "preferences_url", "trap_url", "unsubscribe_url")
 
     def __init__(self, maker: LinkMaker, number: int, base_url: str) -> None:
-        self._maker, self._number, self._clicks_url = maker, number, f"{base_url}/c/"
+        self._maker, self._head, self._clicks_url = maker, number.to_bytes(NUMBER_BYTES, "big"), f"{base_url}/c/"
         base, tokens = base_url, maker.tokens
         self.unsubscribe_url = f"{base}/u/{tokens.message(number, Use.UNSUBSCRIBE)}"
         self.preferences_url = f"{base}/preferences/{tokens.preferences(number)}"
@@ -52,4 +51,4 @@ class MessageLinks:
     def tracked(self, address: str) -> str:
         """A signed address on our side for a target."""
         maker = self._maker
-        return self._clicks_url + maker.tokens.click(self._number, maker.link_id(address))
+        return self._clicks_url + maker.tokens.signed(self._head + (maker.known.get(address) or maker.link(address)))

@@ -41,7 +41,9 @@ def ready(settings: Settings, db: Engine) -> Settings:
     with db.begin() as connection:
         several = [queued(1, locale="it"), queued(2, channel="push"), queued(3, channel="sms")]
         enqueue(connection, map(line, several), 1)
-        store_links(connection, {LinkMaker(made.secret(), BASE).link_id(TARGET): TARGET})
+        links = LinkMaker(made.secret(), BASE)
+        links.link(TARGET)
+        store_links(connection, links.fresh)
     return made
 
 
