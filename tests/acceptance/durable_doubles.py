@@ -14,7 +14,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from onevoice.demo.doubles import Doubles, Providers, SmtpSink, Taken
+from onevoice.demo.doubles import Doubles, Manners, Providers, SmtpSink, Taken
 from onevoice.kernel.clock import SharedClock
 
 REPEATED = 100
@@ -67,7 +67,8 @@ class DurableProviders(Providers):
     """The HTTP providers; what they take is written down, and known again after a restart."""
 
     def __init__(self, wish: Wish, record: Record, before: list[Taken]) -> None:
-        super().__init__(clock=SharedClock(Path(wish.clock_file)))
+        # No handset is out of reach: what did not arrive there is sent once more, rightly.
+        super().__init__(clock=SharedClock(Path(wish.clock_file)), manners=Manners(fails=0.0))
         self.record, self.delay_seconds = record, wish.delay_seconds
         self.taken = [one for one in before if one.channel == "sms"]
         for one in self.taken[-REPEATED:]:
