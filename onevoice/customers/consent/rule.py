@@ -129,6 +129,7 @@ def _words(warehouse: Warehouse, channel: str, topic: str, now: datetime, among:
         if months is not None:
             lawful |= (here.country == country) & (at > ibis.timestamp(naive(cutoff(now, months))))
     recent = _young(here, rules, channel, topic, "soft_opt_in", now)
+    live = lawful if recent is None else lawful & recent
     granted = state == "granted"
     young = _young(here, rules, channel, topic, "granted", now)
     words = here.group_by("customer_id").aggregate(
@@ -137,7 +138,8 @@ def _words(warehouse: Warehouse, channel: str, topic: str, now: datetime, among:
         refused_at=at.max(where=state.isin(["denied", "withdrawn"])),
         denied_at=at.max(where=state == "denied"),
         soft_at=at.max(where=state == "soft_opt_in"),
-        soft_live_at=at.max(where=(state == "soft_opt_in") & (lawful if recent is None else lawful & recent)),
+        # Few words are of a soft opt-in, and only of those the law is asked.
+        soft_live_at=at.max(where=ibis.ifelse(state == "soft_opt_in", live, False)),
         pending_at=at.max(where=state == "pending"),
     )
     return words.mutate(live_at=words.granted_at if young is None else words.young_at)
