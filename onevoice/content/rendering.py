@@ -107,7 +107,9 @@ def render(template: Template, variables: Mapping[str, Any], links: Links) -> di
     for name, buffer in buffers.items():
         if len(buffer) > FEW_PIECES and sum(map(len, buffer)) > MOST_CHARACTERS:
             raise InvalidInput(f"{template.name} ({template.locale}), {name}: over {MOST_CHARACTERS:,} characters")
-    content: dict[str, str] = {name: Pieces(buffer) for name, buffer in buffers.items()}
+    # Encoders of JSON want a plain string, and only an e-mail's parts are encoded piece by piece.
+    joined = Pieces if template.channel == "email" else "".join
+    content: dict[str, str] = {name: joined(buffer) for name, buffer in buffers.items()}
     for name, text in content.items():
         if len(text) > MOST_CHARACTERS:
             raise InvalidInput(f"{template.name} ({template.locale}), {name}: over {MOST_CHARACTERS:,} characters")
