@@ -41,6 +41,16 @@ def variants(ask: Ask, database: Database, name: str, step: str, days: Days = 14
     return {**answer, "adaptive": bool(asked.winner or asked.bandit)}
 
 
+@router.get("/journeys/{name}/cascades/{step}", summary="What a cascade reached, cost and saved")
+def cascade(ask: Ask, database: Database, name: str, step: str) -> dict[str, Any]:
+    """How many came to it, were reached, and stopped it by a reaction; figures per channel; what it spent, and what it
+    saved against sending at once on all of its channels."""
+    with database.connect() as connection:
+        about = service.cascade(connection, name, step)
+    answer: dict[str, Any] = ask.ask("cascade", **about)
+    return answer
+
+
 @router.get("/customers/{customer_id}/habits", summary="A customer's best channel and best hour, and why")
 def habits(
     ask: Ask, customer_id: int, channel: Annotated[list[str] | None, Query(description="Which; by default all")] = None

@@ -91,6 +91,35 @@ def shown_figures(name: Name, locale: Locale = "en", as_json: AsJson = False, da
     show(decided, ("step", "channel", "outcome", "reason", "times"), "What was decided", False)
 
 
+@app.command("cascade", help="What a cascade of a journey reached, cost and saved. Needs the engine.")
+def shown_cascade(
+    name: Name,
+    step: Annotated[str, typer.Argument(help="The cascade's step")],
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Saved: against sending at once on all of its channels to everybody who can be contacted there."""
+    from onevoice import database
+    from onevoice.engine.client import EngineClient
+    from onevoice.journeys import service
+
+    found = settings(data_dir)
+    with database.opened(found) as pool, pool.connect() as connection:
+        about = service.cascade(connection, name, step)
+    told = EngineClient(found).ask("cascade", **about)
+    if as_json:
+        show([told], (), "", as_json=True)
+        return
+    rows = [{"channel": channel, **row, "cost": f"{row['cost']:,.4f}"} for channel, row in told["channels"].items()]
+    columns = ("channel", "sent", "delivered", "opened", "clicked", "failed", "orders", "cost")
+    show(rows, columns, f"{name}, {step}: {told['came']:,} came, {told['reached']:,} were reached", False)
+    unpriced = f" What it saved on {', '.join(told['unpriced'])} is not known." if told["unpriced"] else ""
+    typer.echo(
+        f"{told['reacted']:,} stopped it by a reaction or the goal. It cost {told['spent']:,.2f} and saved "
+        f"{told['saved']:,.2f}: on all channels at once it would have been {told['all_channels']:,.2f}.{unpriced}"
+    )
+
+
 @app.command("versions", help="List a journey's versions.")
 def listed_versions(name: Name, as_json: AsJson = False, data_dir: DataDir = None) -> None:
     """The newest first."""

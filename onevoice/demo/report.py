@@ -16,10 +16,11 @@ from onevoice.demo.retailer import CITATION, CURRENCY, END
 from onevoice.demo.synthetic import TOPIC
 from onevoice.engine.engine import Engine
 from onevoice.engine.questions import segment_sizes
-from onevoice.insights import experiments, metrics
+from onevoice.insights import cascades, experiments, metrics
 from onevoice.journeys.figures import figures as journey_figures
 
 JOURNEY = "win-back"
+STEP = "reach"
 CASCADE = ["email", "push", "sms"]
 
 
@@ -39,7 +40,7 @@ def results(engine: Engine, now: datetime) -> dict[str, Any]:
     """The figures of the journey."""
     warehouse = engine.warehouse
     lift = experiments.lift(warehouse, JOURNEY, now)
-    cascade = experiments.cascade_saving(warehouse, JOURNEY, CASCADE, TOPIC, now)
+    cascade = cascades.saving(warehouse, JOURNEY, STEP, CASCADE, TOPIC, now)
     simulated = metrics.overview(warehouse, END, metrics.ALWAYS[1])
     return {
         "messages": metrics.channels(warehouse, *metrics.ALWAYS, journey=JOURNEY),

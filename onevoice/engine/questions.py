@@ -18,7 +18,7 @@ from onevoice.delivery.facts import MESSAGE_EVENTS, MESSAGES
 from onevoice.engine import merging
 from onevoice.engine.load import TABLES
 from onevoice.events.facts import EVENTS
-from onevoice.insights import experiments, metrics
+from onevoice.insights import cascades, experiments, metrics
 from onevoice.insights import power as powers
 from onevoice.journeys import best, leaving, why
 from onevoice.journeys.figures import figures
@@ -263,6 +263,19 @@ def variants(
     return experiments.variants(warehouse, name, step, against, now, timedelta(days=days))
 
 
+def cascade(
+    warehouse: Warehouse,
+    now: datetime,
+    name: str,
+    step: str,
+    channels: list[str],
+    topic: str,
+    prices: dict[str, float] | None = None,
+) -> dict[str, Any]:
+    """See insights.cascades.report."""
+    return cascades.report(warehouse, name, step, channels, topic, now, prices)
+
+
 def habits(warehouse: Warehouse, now: datetime, customer_id: int, channels: list[str]) -> dict[str, Any]:
     """See journeys.best: the customer's channels, the best first, and their best hour, with the figures."""
     one = warehouse.stage("asked_for", pa.table({"customer_id": pa.array([customer_id], pa.int64())}))
@@ -354,6 +367,7 @@ QUESTIONS: dict[str, Question] = {
         journey_standing,
         lift,
         variants,
+        cascade,
         habits,
         power,
         recommended,

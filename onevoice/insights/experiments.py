@@ -18,10 +18,8 @@ from onevoice.catalog.orders import COUNTED
 from onevoice.delivery.facts import MESSAGES
 from onevoice.insights import intervals
 from onevoice.insights.intervals import CONFIDENCE, Interval, Paired, Sample
-from onevoice.journeys.facts import DECISIONS, ENROLMENTS, PASSAGES
+from onevoice.journeys.facts import ENROLMENTS, PASSAGES
 from onevoice.kernel.clock import naive
-from onevoice.segments.compiler import members
-from onevoice.segments.tree import All, Consent, Reachable
 from onevoice.warehouse import Warehouse
 
 HORIZON = timedelta(days=14)
@@ -253,45 +251,3 @@ def _shown(arm: Arm) -> dict[str, Any]:
 
 def _dict(found: Interval | None) -> dict[str, float] | None:
     return asdict(found) if found else None
-
-
-def cascade_saving(
-    warehouse: Warehouse,
-    journey: str,
-    channels: Sequence[str],
-    topic: str,
-    now: datetime,
-    prices: Mapping[str, float] | None = None,
-) -> dict[str, Any]:
-    """What the cascade spent, against sending at once on every channel on which the same people could be contacted.
-
-    For each channel, the people for whom it was not needed (they had reacted, or had ordered, before it was decided on
-    or while it was put off) and who have an address and consent there at `now` would have been sent to there as well,
-    at that channel's average cost per message sent, or at its price in `prices` where none was sent; `unpriced` names
-    the channels for which there is neither, and whose saving is therefore missing. Those whom a rule kept from a
-    channel cost nothing either way; people still waiting are not counted as saved.
-    """
-    messages, decisions = warehouse.table(MESSAGES), warehouse.table(DECISIONS)
-    enrolments = warehouse.table(ENROLMENTS)
-    mine = messages.filter(messages.journey == journey)
-    rows = warehouse.rows(mine.group_by("channel").aggregate(n=mine.accepted_at.count(), cost=mine.cost.sum()))
-    spent = {row["channel"]: (row["n"], float(row["cost"] or 0)) for row in rows}
-    ended = enrolments.filter(enrolments.journey == journey, enrolments.reason.isin(["reacted", "goal"]))
-    asked = decisions.filter(
-        decisions.journey == journey,
-        decisions.outcome != "defer",
-        decisions.reason.notin(["already_reached", "goal"]),
-    )
-    saved, unpriced = 0.0, []
-    for channel in channels:
-        number, cost = spent.get(channel, (0, 0.0))
-        price = cost / number if number else (prices or {}).get(channel)
-        spared = ended.anti_join(asked.filter(asked.channel == channel), "enrolment_id")
-        contactable = members(All((Reachable(channel), Consent(channel, topic))), warehouse, now)
-        people = warehouse.count(spared.semi_join(contactable, "customer_id"))
-        if price is not None:
-            saved += people * price
-        elif people:
-            unpriced.append(channel)
-    total = sum(cost for _, cost in spent.values())
-    return {"spent": total, "all_channels": total + saved, "saved": saved, "unpriced": unpriced}

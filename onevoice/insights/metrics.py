@@ -93,9 +93,9 @@ def identities(warehouse: Warehouse) -> dict[str, Any]:
 
 
 def channels(
-    warehouse: Warehouse, start: datetime, end: datetime, journey: str | None = None
+    warehouse: Warehouse, start: datetime, end: datetime, journey: str | None = None, step: str | None = None
 ) -> dict[str, dict[str, Any]]:
-    """Per channel, of the messages planned in the period:
+    """Per channel, of the messages planned in the period (of one journey, of one cascade of it):
 
     - `planned`, `sent` (a provider accepted it), `delivered`, `opened` and `clicked` (by persons, each message once),
       `unsubscribed`, `failed`, `in_doubt`
@@ -107,6 +107,8 @@ def channels(
     messages = _within(warehouse.table(MESSAGES), "planned_at", start, end)
     if journey is not None:
         messages = messages.filter(messages.journey == journey)
+    if step is not None:
+        messages = messages.filter(messages.step.startswith(f"{step}/"))
     funnel = messages.group_by("channel").aggregate(
         planned=messages.count(),
         sent=messages.accepted_at.count(),

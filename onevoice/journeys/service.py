@@ -12,6 +12,7 @@ from onevoice.delivery.holds import Scope
 from onevoice.journeys.document import FINISH, LEAVE, Document, Status, all_steps, parse, written
 from onevoice.journeys.laid import laid
 from onevoice.journeys.models import journey as table
+from onevoice.journeys.steps.cascade import usual_prices
 from onevoice.journeys.steps.rewards import require_handler
 from onevoice.kernel.errors import Conflict, InvalidInput, NotFound
 
@@ -130,6 +131,17 @@ def get(connection: Connection, name: str) -> SavedJourney:
     if row is None:
         raise NotFound(f"There is no journey {name!r}")
     return saved(row)
+
+
+def cascade(connection: Connection, name: str, step: str) -> dict[str, Any]:
+    """What is asked about a cascade of the newest version: its channels, topic, and the prices it says. Raises
+    NotFound."""
+    document = get(connection, name).document
+    asked = next((one.asked for _, one in all_steps(document.steps) if one.id == step and one.kind == "cascade"), None)
+    if asked is None:
+        raise NotFound(f"Journey {name!r} has no cascade {step!r}")
+    channels = list(dict.fromkeys(send.channel for send in asked.channels))
+    return {"name": name, "step": step, "channels": channels, "topic": document.topic, "prices": usual_prices(asked)}
 
 
 def all_journeys(connection: Connection) -> list[SavedJourney]:

@@ -79,6 +79,19 @@ def test_figures_are_shown_by_step_and_told_by_key(engine: Engine, typed: Any) -
     assert ", “greet”: Not sent on email: consent is none." in typed("why", "2")[1]
 
 
+def test_a_cascade_tells_whom_it_reached_and_what_it_cost_and_saved(engine: Engine, typed: Any) -> None:
+    reach = {"channels": [{"channel": "email", "template": "a", "wait": "1 day"}, {"channel": "sms", "template": "b"}]}
+    with engine.database.begin() as connection:
+        service.save(connection, {**CARE, "name": "reach", "steps": [{"id": "c", "cascade": reach}]}, NOW)
+    engine.step(NOW)
+    found = told(typed, "journey", "cascade", "reach", "c")[0]
+    assert (found["came"], found["reached"], found["spent"], found["saved"]) == (2, 0, 0.0, 0.0)
+    assert found["channels"]["email"]["planned"] == 1
+    assert "reach, c: 2 came" in typed("journey", "cascade", "reach", "c")[1]
+    with pytest.raises(NotFound, match="no cascade 'greet'"):
+        typed("journey", "cascade", "care", "greet")
+
+
 def test_a_journey_is_paused_resumed_stopped_launched_anew_and_put_away(engine: Engine, typed: Any) -> None:
     def change(word: str) -> str:
         return str(told(typed, "journey", word, "care")[0]["status"])

@@ -4,15 +4,13 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from onevoice.delivery.facts import MESSAGES
-from onevoice.insights.experiments import cascade_saving, lift, variants
+from onevoice.insights.experiments import lift, variants
 from onevoice.insights.intervals import newcombe
 from onevoice.journeys.facts import ENROLMENTS, PASSAGES
-from onevoice.journeys.tick import tick
 from onevoice.kernel.clock import naive
 from onevoice.warehouse import Warehouse
 from tests.conftest import NOW
-from tests.journeys.builders import add, customer, journey, order, react
+from tests.journeys.builders import add, order
 
 
 def enrol(store: Warehouse, number: int, arm: str, at: datetime, customer_id: int = 0) -> None:
@@ -124,35 +122,3 @@ def test_who_entered_as_two_counts_once_in_the_holdout_if_one_of_them_was(store:
 
 def test_a_journey_without_holdout_has_no_lift(store: Warehouse) -> None:
     assert lift(store, "nothing", NOW)["lift"] is None
-
-
-def test_the_cascade_saves_the_channels_that_were_not_needed(duck: Warehouse) -> None:
-    customer(duck, 1), customer(duck, 2, channels=("email", "sms"))
-    tick(duck, [journey()], NOW)
-    react(duck, 1, "email", "opened", NOW)
-    for days in (3, 5, 7):
-        tick(duck, [journey()], NOW + timedelta(days=days))
-    duck.execute(
-        f"UPDATE {MESSAGES.name} SET accepted_at = planned_at, cost = CASE channel WHEN 'sms' THEN 0.05 ELSE 0.01 END"
-    )
-    found = cascade_saving(duck, "win-back", ("email", "push", "sms"), "offers", NOW)
-    # Sent: e-mail to both, SMS to the second. Spared: SMS for the first; push was never sent, so it has no price.
-    assert found["spent"] == pytest.approx(0.07)
-    assert found["saved"] == pytest.approx(0.05)
-    assert found["all_channels"] == pytest.approx(0.12)
-    assert found["unpriced"] == ["push"]
-    priced = cascade_saving(duck, "win-back", ("email", "push", "sms"), "offers", NOW, {"push": 0.2, "sms": 9.0})
-    assert priced["saved"] == pytest.approx(0.25) and priced["unpriced"] == []
-
-
-def test_a_channel_put_off_over_night_and_then_not_needed_is_saved(duck: Warehouse) -> None:
-    customer(duck, 1), customer(duck, 2)
-    tick(duck, [journey()], NOW)
-    night, morning = NOW + timedelta(days=3, hours=12), NOW + timedelta(days=4)
-    tick(duck, [journey()], night)
-    react(duck, 1, "email", "opened", night + timedelta(hours=1))
-    tick(duck, [journey()], morning)
-    duck.execute(f"UPDATE {MESSAGES.name} SET accepted_at = planned_at, cost = 0.01")
-    found = cascade_saving(duck, "win-back", ("email", "push"), "offers", morning)
-    # E-mail to both; push to the second, and spared to the first, who opened while it was put off.
-    assert found["spent"] == pytest.approx(0.03) and found["saved"] == pytest.approx(0.01)

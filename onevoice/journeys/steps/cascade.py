@@ -11,7 +11,7 @@ from onevoice.catalog.facts import ORDERS
 from onevoice.catalog.orders import made
 from onevoice.delivery.facts import MESSAGES
 from onevoice.events.facts import EVENTS
-from onevoice.journeys.best import Prices, ranked
+from onevoice.journeys.best import ELSEWHERE, Prices, ranked
 from onevoice.journeys.facts import DECISIONS
 from onevoice.journeys.matching import REPLIED, matching
 from onevoice.journeys.spans import Name, duration
@@ -47,6 +47,12 @@ class Cascade(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     order: Literal["listed", "best"] = "listed"
     prices: Prices = msgspec.field(default_factory=dict)
     on_failure: Literal["next", "wait"] = "next"
+
+
+def usual_prices(asked: Cascade) -> dict[str, float]:
+    """By channel what the document says that a message costs, where nothing is said of a country."""
+    told = {name: price.get(ELSEWHERE) if isinstance(price, dict) else price for name, price in asked.prices.items()}
+    return {name: price for name, price in told.items() if price is not None}
 
 
 def _check(asked: Cascade, place: str) -> None:
