@@ -47,14 +47,20 @@ def run(
     moves: Sequence[str] = (),
     is_sure: bool = False,
     locale: str = "en",
+    anyway: bool = False,
 ) -> None:
-    """Applies the documents and prints what changed. Where that changes the way of people in flight, it asks first."""
+    """Applies the documents and prints what changed. Where that changes the way of people in flight, it asks first; a
+    journey that would be live is held to the checks before launch, unless it is to be so `anyway`."""
     from onevoice.cli import planning
+    from onevoice.journeys import launching
 
     database.migrate(settings)
     pool = database.engine(settings)
     with pool.begin() as connection:
         found = planning.planned(connection, settings, place, planning.told(list(moves)), locale)
+        for one in found if not anyway else ():
+            errors = [doubt for doubt in one["doubts"] if doubt["severity"] == "error"]
+            launching.refuse(one["name"], [f"{doubt['template']}: {doubt['said']}" for doubt in errors])
         concerned = [one for one in found if one["people"]]
         if concerned and not is_sure:
             planning.show(concerned, locale)

@@ -215,6 +215,7 @@ def apply_command(
     place: Place,
     move: Moves = None,
     is_sure: Annotated[bool, typer.Option("--yes", help="Do not ask, though people are in flight")] = False,
+    anyway: Annotated[bool, typer.Option("--anyway", help="Let journeys be live whatever the checks say")] = False,
     locale: Locale = "en",
     as_json: Annotated[bool, typer.Option("--json", help="Print what changed as JSON")] = False,
     data_dir: DataDir = None,
@@ -222,7 +223,7 @@ def apply_command(
     """All or nothing: one bad document and none is saved."""
     from onevoice.cli import applying
 
-    applying.run(_settings(data_dir), place, as_json, move or [], is_sure, locale)
+    applying.run(_settings(data_dir), place, as_json, move or [], is_sure, locale, anyway)
 
 
 @app.command("lift", help="What a journey caused: everybody treated against the hold-out, with intervals.")

@@ -16,10 +16,11 @@ from sqlalchemy import Connection
 
 from onevoice import database, warehouse
 from onevoice.cli.applying import apply
+from onevoice.delivery.launching import circumstances
 from onevoice.engine.client import EngineClient
 from onevoice.engine.load import TABLES
 from onevoice.engine.questions import journey_standing
-from onevoice.journeys import service, versions
+from onevoice.journeys import launching, service, versions
 from onevoice.journeys.laid import laid
 from onevoice.journeys.sentences import Telling
 from onevoice.kernel.errors import InvalidInput, Unavailable
@@ -52,7 +53,7 @@ def planned(
     for row in _standing(settings, sorted(changed)) if changed else ():
         standing.setdefault(row["journey"], {})[row["version"], row["step"]] = row["people"]
     for one in found:
-        one.update({"changes": [], "difference": "", "people": []})
+        one.update({"changes": [], "difference": "", "people": [], "doubts": []})
         if not one["changed"]:
             continue
         if one["kind"] == "segment" and one["version"] > 1:
@@ -60,6 +61,7 @@ def planned(
         if one["kind"] == "journey":
             name = one["name"]
             one.update(_journey(connection, name, before.get(name), standing.get(name, {}), locale))
+            one["doubts"] = _doubts(connection, settings, name, locale)
     return found
 
 
@@ -79,6 +81,15 @@ def _journey(
             for one in fates
         ],
     }
+
+
+def _doubts(connection: Connection, settings: Settings, name: str, locale: str) -> list[dict[str, str]]:
+    """What the checks before launch say of a journey that takes people in from then on."""
+    found = service.get(connection, name)
+    if found.status != "live":
+        return []
+    doubts = launching.findings(connection, found.document, circumstances(settings.channels))
+    return [{"severity": one.severity, "template": one.template, "said": one.said(locale)} for one in doubts]
 
 
 def _standing(settings: Settings, names: list[str]) -> list[dict[str, Any]]:
@@ -116,6 +127,10 @@ def show(found: list[dict[str, Any]], locale: str = "en") -> None:
         console.print(f"[bold]{escape(head)}[/bold]", highlight=False, soft_wrap=True)
         for sentence in one["changes"]:
             console.print(f"  {escape(sentence)}", highlight=False, soft_wrap=True)
+        for doubt in one["doubts"]:
+            colour = {"error": "red"}.get(doubt["severity"], "yellow")
+            told = escape(f"{doubt['template']}: {doubt['said']}")
+            console.print(f"  [{colour}]{doubt['severity']}[/{colour}] {told}", highlight=False, soft_wrap=True)
         if one["version"] > 1:
             for line in one["difference"].splitlines():
                 colour = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "default")

@@ -31,7 +31,11 @@ def used(document: Document) -> Iterator[tuple[str, str]]:
 
 def hold_back(name: str, found: Sequence[Finding]) -> None:
     """Raises Conflict where there are errors, naming them."""
-    errors = [f"{one.template}: {one.said()}" for one in found if one.severity == "error"]
+    refuse(name, [f"{one.template}: {one.said()}" for one in found if one.severity == "error"])
+
+
+def refuse(name: str, errors: Sequence[str]) -> None:
+    """Raises Conflict where there are errors, given as sentences."""
     if errors:
         listed = "; ".join(errors[:5]) + (f"; and {len(errors) - 5} more" if len(errors) > 5 else "")
         raise Conflict(f"Journey {name} cannot be launched as it is. {listed}. Mend it, or launch it `anyway`")

@@ -124,7 +124,7 @@ def test_people_finish_leave_or_move_as_the_command_says(
     option = ("--move", f"care.pay={move}")
     (fate,) = told(typed, "plan", str(file), *option)[0]["people"]
     assert (fate["people"], fate["fate"]) == (2, move if move != "later" else "move")
-    told(typed, "apply", str(file), *option, "--yes")
+    told(typed, "apply", str(file), *option, "--yes", "--anyway")
     engine.step(NOW + timedelta(hours=1))
     rows = engine.warehouse.rows(engine.warehouse.table(ENROLMENTS))
     found = [(row["journey_version"], row["step"]) for row in rows if row["state"] == "active"]
