@@ -18,6 +18,9 @@ from onevoice.catalog.returns import money, zero
 from onevoice.kernel.clock import naive
 from onevoice.warehouse import MONEY, Warehouse, remembered
 
+MOST_LINES = 2**20
+"""More than a cart event has lines."""
+
 KEY = ("source_id", "cart_id")
 PERSON = ("source_id", "identifier_id")
 
@@ -25,6 +28,9 @@ State = Literal["open", "abandoned", "converted"]
 
 ABANDONED_AFTER = timedelta(hours=1)
 """A cart with something in it that was left alone for so long is abandoned, unless another time is asked for."""
+
+NAMES = ("cart_id", "checkout_id", "order_id")
+"""By which an order says what cart it was."""
 
 CONTENT = ("added", "removed", "held")
 """The kinds of cart events that change what is in it."""
@@ -73,13 +79,18 @@ def standing(
 
     carts, orders = since(warehouse.table(CARTS), "updated_at"), since(warehouse.table(ORDERS), "ordered_at")
     online = orders.filter(orders.channel != "offline", orders.status != "cancelled")
-    last = online.group_by(buyer_id=online.customer_id).aggregate(bought_at=online.ordered_at.max())
+    bought = online.select("customer_id", "ordered_at")
     waiting = carts.filter(carts.state != "converted")
-    waiting = waiting.left_join(last, waiting.customer_id == last.buyer_id)
-    waiting = waiting.filter(ibis.coalesce(waiting.bought_at < waiting.updated_at, True)).select(*CARTS.columns)
-    for name in ("cart_id", "checkout_id", "order_id"):
-        named = online.filter(online[name].notnull()).select(name, "ordered_at")
-        waiting = waiting.anti_join(named, [waiting[name] == named[name], named.ordered_at >= waiting.updated_at])
+    waiting = waiting.anti_join(
+        bought, [waiting.customer_id == bought.customer_id, bought.ordered_at >= waiting.updated_at]
+    )
+    for name in NAMES:
+        named = online.filter(online[name].notnull()).group_by(**{f"{name}_named": online[name]})
+        last = named.aggregate(**{f"{name}_at": online.ordered_at.max()})
+        waiting = waiting.left_join(last, waiting[name] == last[f"{name}_named"])
+    # To look up the last order takes memory for orders; to look for none, on DuckDB, for all of the carts.
+    waiting = waiting.filter(*(ibis.coalesce(waiting[f"{name}_at"] < waiting.updated_at, True) for name in NAMES))
+    waiting = waiting.select(*CARTS.columns)
     if state == "converted":
         return carts.anti_join(waiting, KEY)
     is_abandoned = (waiting.updated_at <= ibis.timestamp(naive(now - abandoned_after))) & (waiting["items"] > 0)
@@ -181,7 +192,7 @@ def _contents(placed: ir.Table) -> ir.Table:
     by_product = (*KEY, "product_id")
     emptied = rows.group_by(*by_product).aggregate(
         emptied=rows.place.max(where=(rows.kind == "removed") & rows.quantity.isnull()),
-        last_price=rows.price.argmax(rows.place, where=rows.price.notnull()),
+        last_price=rows.price.argmax(rows.place * MOST_LINES + rows.line, where=rows.price.notnull()),
         updated_at=rows.occurred_at.max(),
     )
     start = ibis.coalesce(rows.start, -1)

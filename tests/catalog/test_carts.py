@@ -92,6 +92,12 @@ def test_a_call_that_names_no_cart_belongs_to_the_one_named_last_or_to_the_ident
     assert inside(store)["identifier-2"] == {"p3": 1.0}
 
 
+def test_of_two_lines_of_one_product_the_last_says_the_price(store: Warehouse) -> None:
+    lines = [{"product_id": "p1", "price": price} for price in (10, 12, 8)]
+    tell(store, told("Cart Viewed", "e1", TODAY, cart_id="c1", products=lines))
+    assert (cart(store)["items"], float(cart(store)["value"])) == (3.0, 24.0)
+
+
 def test_an_order_converts_the_cart_and_what_comes_next_begins_an_empty_one(store: Warehouse) -> None:
     tell(store, added("e1"), completed("e2", TODAY + HOUR))
     assert (cart(store)["state"], cart(store)["order_id"]) == ("converted", "o1")
