@@ -129,8 +129,8 @@ def _fill(settings: Settings, size: int) -> None:
 
 
 _WAITS = """
-SELECT FROM message WHERE state = 'queued' AND channel = 'email'
-UNION ALL SELECT FROM message WHERE state = 'sending' LIMIT 1
+SELECT 1 FROM message WHERE state = 'queued' AND channel = 'email'
+UNION ALL SELECT 1 FROM message WHERE state = 'sending' LIMIT 1
 """
 """Asked of the indexes, so that asking takes no time of those who send."""
 
@@ -147,7 +147,7 @@ def _sent(settings: Settings, size: int) -> float:
             time.sleep(0.1)
         seconds = time.perf_counter() - began
         ((state, settled),) = connection.execute("SELECT state, count(*) FROM message GROUP BY state").fetchall()
-        (told,) = connection.execute("SELECT sum(calls) FROM inbox WHERE kind = %s", (Kind.MESSAGE,)).fetchone() or (0,)
+        (told,) = connection.execute("SELECT coalesce(sum(calls), 0) FROM inbox WHERE kind = %s", (Kind.MESSAGE,)).fetchone() or (0,)
     for process in workers:
         process.terminate()
     for process in workers:
