@@ -147,7 +147,9 @@ def _sent(settings: Settings, size: int) -> float:
             time.sleep(0.1)
         seconds = time.perf_counter() - began
         ((state, settled),) = connection.execute("SELECT state, count(*) FROM message GROUP BY state").fetchall()
-        (told,) = connection.execute("SELECT coalesce(sum(calls), 0) FROM inbox WHERE kind = %s", (Kind.MESSAGE,)).fetchone() or (0,)
+        (told,) = connection.execute(
+            "SELECT coalesce(sum(calls), 0) FROM inbox WHERE kind = %s", (Kind.MESSAGE,)
+        ).fetchone() or (0,)
     for process in workers:
         process.terminate()
     for process in workers:
