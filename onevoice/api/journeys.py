@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel
 
-from onevoice.api.access import Ask, Database, Now
+from onevoice.api.access import Ask, Database, Locale, Now
 from onevoice.api.instants import Instant
 from onevoice.api.templates import FindingRow, finding_row
 from onevoice.delivery.launching import circumstances
@@ -70,6 +70,7 @@ def launch(
     ask: Ask,
     database: Database,
     now: Now,
+    locale: Locale,
     name: str,
     anyway: Annotated[bool, Query(description="Launch it whatever the checks say")] = False,
 ) -> Launched:
@@ -83,7 +84,7 @@ def launch(
     if not anyway:
         launching.hold_back(name, doubts)
     changed = _change(database, now, name, "launch")
-    return Launched(**changed.model_dump(), findings=[finding_row(one, "en") for one in doubts])
+    return Launched(**changed.model_dump(), findings=[finding_row(one, locale) for one in doubts])
 
 
 @router.post("/{name}/pause", summary="Pause a journey")

@@ -167,14 +167,17 @@ def _change(change: str, name: str, as_json: bool, data_dir: DataDir) -> None:
 def launch(
     name: Name,
     anyway: Annotated[bool, typer.Option("--anyway", help="Launch it whatever the checks say")] = False,
+    locale: Locale = "en",
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
-    """A draft, or one that was stopped. Where the engine runs, templates are tried on real customers."""
+    """A draft, or one that was stopped. Where the engine runs, templates are tried on real customers, and it says how
+    large an effect will be seen with the journey's hold-out."""
     from rich.console import Console
     from rich.markup import escape
 
     from onevoice import database
+    from onevoice.cli import results
     from onevoice.delivery.launching import circumstances
     from onevoice.engine.client import EngineClient
     from onevoice.journeys import launching, service
@@ -184,13 +187,17 @@ def launch(
     with database.opened(found) as pool, pool.connect() as connection:
         document = service.get(connection, name).document
         try:
-            audience = EngineClient(found).ask("audience", segment=document.entry.segment or "")
+            engine = EngineClient(found)
+            audience = engine.ask("audience", segment=document.entry.segment or "")
+            foreseen = results.foreseen(engine, document, locale)
         except Unavailable:
-            audience = None
+            audience, foreseen = None, ""
         doubts = launching.findings(connection, document, circumstances(found.channels, audience))
     screen = Console(stderr=True)
     for doubt in doubts:
-        screen.print(f"{doubt.severity}: {escape(doubt.template)}: {escape(doubt.said())}")
+        screen.print(f"{doubt.severity}: {escape(doubt.template)}: {escape(doubt.said(locale))}")
+    if foreseen:
+        screen.print(foreseen, highlight=False)
     if not anyway:
         launching.hold_back(name, doubts)
     _change("launch", name, as_json, data_dir)

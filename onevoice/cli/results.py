@@ -11,6 +11,8 @@ import typer
 
 from onevoice.cli.options import settings, show
 from onevoice.engine.client import EngineClient
+from onevoice.journeys.document import Document
+from onevoice.journeys.sentences import Telling
 from onevoice.kernel.errors import InvalidInput
 
 
@@ -77,6 +79,27 @@ def power(
         f"{found['at_launch']:,} enter at launch and {found['a_day']:.1f} a day; of their like "
         f"{_percent(found['baseline']['conversion'])} order within {days} days without it."
     )
+
+
+def foreseen(engine: EngineClient, journey: Document, locale: str) -> str:
+    """With the journey's hold-out, the smallest effect that would be seen, and when; nothing where it has no hold-out,
+    or where it is not known who would come in."""
+    event = journey.entry.event.name if journey.entry.event else None
+    if not journey.holdout or not (journey.entry.segment or event):
+        return ""
+    rows = engine.ask("power", holdout=journey.holdout, segment=journey.entry.segment, event=event)["rows"]
+    tell = Telling(locale)
+    effects = [
+        tell.phrase(
+            "power_effect",
+            points=tell.say.number(round(100 * row["lift"], 2)),
+            length=tell.say.length(f"{row['days']} days"),
+        )
+        for row in rows
+        if row["holdout"] == journey.holdout and row["lift"] is not None
+    ]
+    share = tell.say.number(round(100 * journey.holdout, 2))
+    return tell.phrase("power", share=share, effects=tell.listed(effects)) if effects else ""
 
 
 def recommendations(data_dir: Path | None, shown: int, as_json: bool) -> None:

@@ -7,7 +7,10 @@ import pytest
 from typer.testing import CliRunner
 
 from onevoice.cli.main import app
+from onevoice.journeys import service as journeys
 from tests.api.test_api import Shop, shop, step
+from tests.conftest import NOW
+from tests.journeys.builders import journey
 
 __all__ = ["shop"]
 
@@ -54,6 +57,18 @@ def test_results_are_told_over_http_and_in_the_terminal(shop: Shop, typed: Any) 
     status, out = typed("power", "--segment", "dormant", "--json")
     assert status == 0 and json.loads(out)[0]["at_launch"] == 2
     assert typed("recommendations")[0] == 0
+
+
+def test_a_launch_says_how_large_an_effect_will_be_seen_with_the_hold_out(shop: Shop, typed: Any) -> None:
+    for number in range(8):
+        told = {"order_id": str(number), "revenue": 2.0, "products": []}
+        shop.send("track", userId=f"u{number}", event="Order Completed", properties=told)
+    step(shop)
+    with shop.engine.database.begin() as connection:
+        journeys.save(connection, journey(name="held", holdout=0.5, status="draft").definition, NOW)
+    out = " ".join(typed("journey", "launch", "held", "--anyway", "--locale", "ro")[1].split())
+    assert "Cu un grup exclus de 50 %, de patru ori din cinci se vede un efect de cel puțin: " in out
+    assert "puncte procentuale după 28 de zile" in out
 
 
 def test_who_would_enter_must_be_said(shop: Shop, typed: Any) -> None:

@@ -115,6 +115,8 @@ PHRASES = {
     "step_detail": "تغيّرت الخطوة {step} في تفاصيلها؛ انظر الفرق.",
     "step_gone": "أُزيلت الخطوة {step}: {said}",
     "order": "تأتي الخطوات بترتيب آخر.",
+    "power": "مع مجموعة مستبعدة نسبتها {share} % يظهر في أربع مرات من خمس أثر لا يقل عن: {effects}.",
+    "power_effect": "{points} نقطة مئوية بعد {length}",
     "plan_nothing": "لا شيء يتغيّر.",
     "plan_new": "{kind} {name}: جديد",
     "plan_version": "{kind} {name}: الإصدار الجديد رقم {n}",

@@ -115,6 +115,8 @@ PHRASES = {
     "step_detail": "Step {step} changed in detail; see the difference.",
     "step_gone": "Step {step} is gone: {said}",
     "order": "The steps come in another order.",
+    "power": "With a hold-out of {share} %, four times of five an effect is seen that is at least: {effects}.",
+    "power_effect": "{points} percentage points after {length}",
     "plan_nothing": "Nothing changes.",
     "plan_new": "{kind} {name}: new",
     "plan_version": "{kind} {name}: becomes version {n}",

@@ -118,6 +118,9 @@ PHRASES = {
     "step_detail": "Langkah {step} berubah dalam rinciannya; lihat perbedaannya.",
     "step_gone": "Langkah {step} tidak ada lagi: {said}",
     "order": "Langkah-langkah datang dalam urutan lain.",
+    "power": "Dengan grup yang dikecualikan sebesar {share} %, empat dari lima kali terlihat dampak sedikitnya: "
+    "{effects}.",
+    "power_effect": "{points} poin persentase setelah {length}",
     "plan_nothing": "Tidak ada yang berubah.",
     "plan_new": "{kind} {name}: baru",
     "plan_version": "{kind} {name}: menjadi versi {n}",

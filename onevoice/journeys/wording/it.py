@@ -116,6 +116,9 @@ PHRASES = {
     "step_detail": "Il passo {step} è cambiato nei dettagli; si veda la differenza.",
     "step_gone": "Il passo {step} non c’è più: {said}",
     "order": "I passi vengono in un altro ordine.",
+    "power": "Con un gruppo escluso del {share} %, quattro volte su cinque si vede un effetto che sia almeno di: "
+    "{effects}.",
+    "power_effect": "{points} punti percentuali dopo {length}",
     "plan_nothing": "Non cambia nulla.",
     "plan_new": "{kind} {name}: novità",
     "plan_version": "{kind} {name}: diventa la versione {n}",

@@ -116,6 +116,8 @@ PHRASES = {
     "step_detail": "Pasul {step} s-a schimbat în detalii; vezi diferența.",
     "step_gone": "Pasul {step} nu mai există: {said}",
     "order": "Pașii vin în altă ordine.",
+    "power": "Cu un grup exclus de {share} %, de patru ori din cinci se vede un efect de cel puțin: {effects}.",
+    "power_effect": "{points} puncte procentuale după {length}",
     "plan_nothing": "Nu se schimbă nimic.",
     "plan_new": "{kind} {name}: nou",
     "plan_version": "{kind} {name}: devine versiunea {n}",
