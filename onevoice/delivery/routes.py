@@ -16,7 +16,7 @@ from onevoice.database import driver, inbox
 from onevoice.database.inbox import Entry
 from onevoice.delivery import consequences, doubts, inbound, undelivered, unsubscribe_page
 from onevoice.delivery.consequences import About
-from onevoice.delivery.machines import TRAPPED, machine
+from onevoice.delivery.machines import TRAPPED, Networks, machine
 from onevoice.delivery.schemas import MessageEntry
 from onevoice.delivery.settlement import entry
 from onevoice.delivery.tokens import Tokens, Use
@@ -65,6 +65,7 @@ class _Readers:
     def __init__(self, committer: Appender, pool: Engine, settings: Settings) -> None:
         self._committer, self._pool = committer, pool
         self._tokens, self._clock = Tokens(settings.secret()), settings.clock()
+        self._machines = Networks(settings.machine_networks)
 
     async def opened(self, request: Request) -> Response:
         """The picture, always; the opening is noted where the token is ours."""
@@ -127,7 +128,12 @@ class _Readers:
         agent = request.headers.get("user-agent", "")[:500]
         mailed_at = message.attempted_at if message.channel == "email" else None
         since_sent = now - mailed_at if mailed_at else None
-        reason = TRAPPED if news == TRAPPED else machine(request.method, request.headers, since_sent)
+        if news == TRAPPED:
+            reason = TRAPPED
+        elif self._machines.hold(request.client.host if request.client else ""):
+            reason = "network"
+        else:
+            reason = machine(request.method, request.headers, since_sent, is_page=news == News.CLICKED)
         told = MessageEntry(
             message_id=str(message.id),
             event_id=fact_id(news, message.id, now.isoformat(), agent, detail.get("link", "")).hex,

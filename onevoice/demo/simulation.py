@@ -34,7 +34,8 @@ DRAIN_SECONDS = 60.0
 
 DORMANT = timedelta(days=60)
 BROWSER = {
-    "User-Agent": "Mozilla/5.0 (iPhone; CPU iPhone OS 11_2 like Mac OS X) AppleWebKit/604.4.7 Version/11.0 Mobile"
+    "User-Agent": "Mozilla/5.0 (iPhone; CPU iPhone OS 11_2 like Mac OS X) AppleWebKit/604.4.7 Version/11.0 Mobile",
+    "Accept-Language": "en-US",
 }
 
 

@@ -18,7 +18,7 @@ import msgspec
 from onevoice.kernel.clock import Clock, SharedClock, SystemClock
 from onevoice.kernel.errors import ConfigurationError
 
-TABLES = ("channels", "identity", "stores", "throttles", "import_from")
+TABLES = ("channels", "identity", "stores", "throttles", "import_from", "machine_networks")
 """Settings that are tables or lists of the file, and JSON in the environment."""
 
 
@@ -46,6 +46,7 @@ class Settings:
     import_private: bool = False  # whether such a host may have an address of the private network
     channels: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     throttles: Mapping[str, Any] = field(default_factory=dict)  # messages a second; see delivery/throttles.py
+    machine_networks: tuple[str, ...] = ()  # whoever opens or clicks from there is a machine: 203.0.113.0/24
     identity: Mapping[str, Any] = field(default_factory=dict)  # what overrides customers/identifiers.py
 
     @property

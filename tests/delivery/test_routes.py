@@ -1,6 +1,7 @@
 """Readers and providers at the door: pixels, links, unsubscribing and webhooks, over HTTP against a real database."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -23,7 +24,7 @@ from onevoice.delivery.queue import enqueue, line, store_links
 from onevoice.delivery.schemas import MessageEntry
 from onevoice.demo.doubles import Doubles
 from onevoice.demo.doubles.providers import TOKEN, WEBHOOK_SECRET
-from onevoice.kernel.errors import OneVoiceError, Unauthorized
+from onevoice.kernel.errors import ConfigurationError, OneVoiceError, Unauthorized
 from onevoice.kernel.settings import Settings
 from tests.conftest import NOW
 from tests.delivery.builders import message_id, queued
@@ -54,14 +55,24 @@ def links(ready: Settings, db: Engine, number: int = 1) -> MessageLinks:
 
 
 def call(
-    ready: Settings, db: Engine, method: str, url: str, *, broken: bool = False, agent: str = BROWSER, **more: Any
+    ready: Settings,
+    db: Engine,
+    method: str,
+    url: str,
+    *,
+    broken: bool = False,
+    agent: str = BROWSER,
+    language: str = "it",
+    **more: Any,
 ) -> httpx.Response:
     adapters = {name: adapter.build(options, name) for name, options in ready.channels.items()}
     app = Starlette(routes=routes.routes(Straight(db, broken=broken), db, ready, adapters))
 
     async def run() -> httpx.Response:
         transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url=BASE, headers={"user-agent": agent}) as http:
+        async with httpx.AsyncClient(
+            transport=transport, base_url=BASE, headers={"user-agent": agent, "accept-language": language}
+        ) as http:
             return await http.request(method, url, **more)
 
     return asyncio.run(run())
@@ -110,6 +121,19 @@ def test_a_link_opened_as_soon_as_the_mail_was_sent_was_opened_by_a_machine(read
             connection.execute(text("UPDATE message SET attempts = 1, attempted_at = :at"), sent_at)
         call(ready, db, "GET", url)
     assert [(told.machine, told.detail.get("machine")) for told in news(db)] == [(True, "too_soon"), (False, None)]
+
+
+def test_a_page_asked_for_without_a_language_and_whatever_comes_from_a_data_centre_is_a_machines(
+    ready: Settings, db: Engine
+) -> None:
+    url, pixel = links(ready, db).tracked(TARGET), links(ready, db).open_pixel_url
+    call(ready, db, "GET", pixel, language="")  # as mail programs fetch pictures
+    call(ready, db, "GET", url, language="")
+    centre = replace(ready, machine_networks=("127.0.0.0/8", "2001:db8::/32"))  # where the test's calls come from
+    call(centre, db, "GET", url)
+    assert [told.detail.get("machine") for told in news(db)] == [None, "no_language", "network"]
+    with pytest.raises(ConfigurationError, match="machine_networks"):
+        call(replace(ready, machine_networks=("data centre",)), db, "GET", url)
 
 
 def test_a_click_leads_to_the_stored_target_and_nowhere_else(ready: Settings, db: Engine) -> None:
