@@ -134,8 +134,9 @@ def _plain(found: service.SavedJourney) -> dict[str, Any]:
 
 def standing(warehouse: Warehouse, customer_id: int, case: Case, at: datetime, locale: str = "en") -> dict[str, Any]:
     """Where a customer is in a journey, or which of its entry's conditions they fail; what would be decided about their
-    next message at a moment (`would`), by what is known now; and a sentence."""
-    enrolment = _enrolment(warehouse, customer_id, case.journey.name)
+    next message at a moment (`would`), by what is known now; and a sentence. Of a moment past also whether they had
+    come in by then; where they stood is not kept, but what had been decided is (`why`)."""
+    enrolment = _enrolment(warehouse, customer_id, case.journey.name, at)
     told: dict[str, Any] = {"journey": case.journey.name, "at": at, "enrolment": None, "entry": [], "would": None}
     if enrolment is None:
         told["entry"] = _entry(warehouse, customer_id, case, at, locale)
@@ -147,6 +148,9 @@ def standing(warehouse: Warehouse, customer_id: int, case: Case, at: datetime, l
     told["enrolment"] = {
         name: aware(value) if isinstance(value, datetime) else value for name, value in enrolment.items()
     }
+    if enrolment["updated_at"] > naive(at):
+        told["sentence"] = sentence(locale, "skip", "went_on", "", {})
+        return told
     if enrolment["state"] != "active":
         told["sentence"] = sentence(locale, "skip", enrolment["reason"], "", {})
         return told
@@ -155,11 +159,13 @@ def standing(warehouse: Warehouse, customer_id: int, case: Case, at: datetime, l
     return told
 
 
-def _enrolment(warehouse: Warehouse, customer_id: int, journey: str) -> dict[str, Any] | None:
-    """The newest, an active one before others."""
+def _enrolment(warehouse: Warehouse, customer_id: int, journey: str, at: datetime) -> dict[str, Any] | None:
+    """The newest of those that had begun by then, an active one before others."""
     enrolments = warehouse.table(ENROLMENTS)
     mine = enrolments.filter(
-        enrolments.journey == journey, enrolments.customer_id == ibis.literal(customer_id, "int64")
+        enrolments.journey == journey,
+        enrolments.customer_id == ibis.literal(customer_id, "int64"),
+        enrolments.entered_at <= ibis.timestamp(naive(at)),
     )
     order = [ibis.desc(mine.state == "active"), ibis.desc(mine.entered_at), mine.enrolment_id]
     rows = warehouse.rows(mine.order_by(order).limit(1))

@@ -93,6 +93,16 @@ def test_what_would_be_decided_is_told_at_any_moment_and_nothing_is_written(stor
     assert len(store.rows(store.table(DECISIONS))) == held and sent(store) == []
 
 
+def test_of_a_moment_past_it_is_told_whether_they_had_come_in_and_gone_on(store: Warehouse) -> None:
+    customer(store, 1)
+    for days in (0, 3, 5):
+        tick(store, [journey()], NOW + days * DAY)
+    before, within, after = (standing_of(store, 1, NOW + days * DAY) for days in (-1, 1, 6))
+    assert before["enrolment"] is None and within["enrolment"]["state"] == "done"
+    assert within["would"] is None and "has gone on since" in within["sentence"]
+    assert "has been through the journey" in after["sentence"]
+
+
 def test_decisions_are_told_newest_first_and_by_journey(store: Warehouse) -> None:
     customer(store, 1)
     tick(store, [journey(), journey(name="other")], NOW)

@@ -27,6 +27,7 @@ WORDS = {
     "not_in_segment": "the customer does not meet the conditions of the entry",
     "waits_for_event": "the customer has not done what lets people in",
     "in_no_step": "the customer stands at a step that sends nothing",
+    "went_on": "the customer was in the journey then, and has gone on since; see what had been decided by then",
     "completed": "the customer has been through the journey",
     "reacted": "the customer reacted, and the journey was over for them",
     "other": "{reason}",

@@ -27,6 +27,7 @@ WORDS = {
     "not_in_segment": "pelanggan tidak memenuhi syarat masuk",
     "waits_for_event": "pelanggan belum melakukan hal yang membuatnya masuk",
     "in_no_step": "pelanggan berada di langkah yang tidak mengirim apa pun",
+    "went_on": "pelanggan saat itu dalam perjalanan dan sejak itu sudah melanjutkan; lihat apa yang telah diputuskan",
     "completed": "pelanggan sudah melalui seluruh perjalanan",
     "reacted": "pelanggan bereaksi dan perjalanannya selesai",
     "other": "{reason}",

@@ -27,6 +27,7 @@ WORDS = {
     "not_in_segment": "il cliente non soddisfa le condizioni d'ingresso",
     "waits_for_event": "il cliente non ha fatto ciò che fa entrare",
     "in_no_step": "il cliente si trova in un passo che non invia nulla",
+    "went_on": "il cliente era allora nel percorso ed è andato avanti da allora; si veda ciò che era già stato deciso",
     "completed": "il cliente ha percorso tutto il percorso",
     "reacted": "il cliente ha reagito e il percorso è finito per lui",
     "other": "{reason}",

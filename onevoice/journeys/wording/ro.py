@@ -27,6 +27,7 @@ WORDS = {
     "not_in_segment": "clientul nu îndeplinește condițiile de intrare",
     "waits_for_event": "clientul nu a făcut ceea ce permite intrarea",
     "in_no_step": "clientul se află la un pas care nu trimite nimic",
+    "went_on": "clientul era atunci în parcurs și a mers mai departe de atunci; vezi ce se hotărâse până atunci",
     "completed": "clientul a trecut prin tot parcursul",
     "reacted": "clientul a reacționat și parcursul s-a încheiat pentru el",
     "other": "{reason}",
