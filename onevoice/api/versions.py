@@ -1,13 +1,14 @@
 """Versions of journeys over HTTP: what a document would change, saving it, what there was, and going back."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
 
 from onevoice.api.access import Ask, Caller, Database, Locale, Now
 from onevoice.api.instants import Instant
-from onevoice.journeys import service, versions
+from onevoice.delivery.launching import circumstances
+from onevoice.journeys import launching, service, versions
 from onevoice.journeys.laid import laid
 
 router = APIRouter(prefix="/v1/journeys/{name}", tags=["journeys"])
@@ -80,10 +81,23 @@ def planned(database: Database, ask: Ask, now: Now, locale: Locale, name: str, b
 
 
 @router.put("", summary="Save a journey as a new version")
-def saved(database: Database, now: Now, caller: Caller, name: str, body: Document) -> Saved:
-    """Ask for its plan first: it says what becomes of the people in flight."""
+def saved(
+    request: Request,
+    database: Database,
+    now: Now,
+    caller: Caller,
+    name: str,
+    body: Document,
+    anyway: Annotated[bool, Query(description="Let it be live whatever the checks say")] = False,
+) -> Saved:
+    """Ask for its plan first: it says what becomes of the people in flight. A journey that is live then is held to the
+    checks before launch: an error in a template holds it back (409, which names it)."""
     with database.begin() as connection:
         version, changed = service.save(connection, {**body.definition, "name": name}, now, body.moves, caller)
+        found = service.get(connection, name)
+        if changed and found.status == "live" and not anyway:
+            told = circumstances(request.app.state.settings.channels)
+            launching.hold_back(name, launching.findings(connection, found.document, told))
     return Saved(version=version, changed=changed)
 
 

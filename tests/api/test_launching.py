@@ -47,6 +47,18 @@ def test_a_journey_without_its_template_is_held_back_over_http(drafts: Shop) -> 
     assert launch(drafts, "good").json()["status"] == "live"
 
 
+def test_a_live_journey_without_its_template_is_not_saved_and_its_plan_speaks_the_callers_language(shop: Shop) -> None:
+    headers = {"authorization": f"Bearer {shop.key}", "accept-language": "it-IT, en;q=0.5"}
+    steps = [{"id": "say", "send": {"channel": "sms", "template": "missing"}}]
+    body = {"definition": journey(name="win-back", steps=steps).definition}
+    changes = shop.http.post("/v1/journeys/win-back/plan", headers=headers, json=body).json()["changes"]
+    assert "Il passo «say» è nuovo: Invia via SMS con «missing»." in changes
+    answer = shop.http.put("/v1/journeys/win-back", headers=headers, json=body)
+    assert answer.status_code == 409 and "missing" in answer.json()["message"]
+    assert shop.get("/v1/journeys/win-back")["version"] == 1
+    assert shop.http.put("/v1/journeys/win-back?anyway=true", headers=headers, json=body).json()["version"] == 2
+
+
 def test_a_journey_without_its_template_is_held_back_in_the_terminal(drafts: Shop, typed: Any) -> None:
     status, out = typed("journey", "launch", "bad")
     assert status != 0 and "missing" in out
