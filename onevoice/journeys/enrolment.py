@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 
 import ibis
 import ibis.expr.types as ir
@@ -21,7 +22,7 @@ from onevoice.kernel.clock import naive
 from onevoice.segments.conditions.values import Where
 from onevoice.segments.facts import SEGMENT_MEMBERS
 from onevoice.segments.membership import LEFT
-from onevoice.warehouse import Warehouse
+from onevoice.warehouse import Warehouse, remembered
 
 REQUESTED, SCANNED = "Journey Entry Requested", "Code Scanned"
 """Events of ours that let somebody in: by the API, and by a link or code. Their `journey` says which, `key` the key."""
@@ -47,13 +48,17 @@ def enter(
         if entry.segment is not None:
             if journey.name in by_segment:
                 rows = NEWCOMERS.filter(NEWCOMERS.journey == journey.name).select(*CANDIDATE.names)
-                found[journey.name] = _enrol(warehouse, journey, rows, now, control)
+                found[journey.name] = _enrol(warehouse, journey, rows, now, control, is_alike=True)
         elif entry.schedule is not None or entry.date is not None:
             rows_or_none = calendars.candidates(warehouse, journey, calendar, now)
             if rows_or_none is not None:
-                found[journey.name] = _enrol(warehouse, journey, rows_or_none, now, control)
+                found[journey.name] = _enrol(warehouse, journey, rows_or_none, now, control, is_alike=False)
         elif pattern(journey)[0] in news.names:
-            found[journey.name] = _enrol(warehouse, journey, _by_event(warehouse, journey, news, now), now, control)
+            told = news.of(journey)
+            build = partial(_by_event, warehouse, journey, told)
+            is_alike = told.op() == news.events.op()  # in every tick
+            rows = journey.remembered(("candidates", warehouse.is_duckdb), build) if is_alike else build()
+            found[journey.name] = _enrol(warehouse, journey, rows, now, control, is_alike)
     return found
 
 
@@ -127,11 +132,11 @@ def _again(warehouse: Warehouse, rules: ir.Table) -> ir.Table:
     return new.select("journey", "customer_id", at=moment.at(), key=ibis.literal(""), token=moment.stamp())
 
 
-def _by_event(warehouse: Warehouse, journey: Laid, news: News, now: datetime) -> ir.Table:
+def _by_event(warehouse: Warehouse, journey: Laid, told: ir.Table) -> ir.Table:
     """Whoever has done the entry's event, as far as this journey has not heard of it. What is old lets nobody in."""
     name, where, key = pattern(journey)
-    events = matching(warehouse, news.of(journey), name, where)
-    events = events.filter(events.occurred_at > ibis.timestamp(naive(now - LATEST)))
+    events = matching(warehouse, told, name, where)
+    events = events.filter(events.occurred_at > moment.at() - ibis.interval(seconds=int(LATEST.total_seconds())))
     if key is not None:
         events = events.mutate(key=warehouse.json_text(events.properties, key))
         if journey.document.entry.event is not None:
@@ -143,35 +148,57 @@ def _by_event(warehouse: Warehouse, journey: Laid, news: News, now: datetime) ->
         at=ibis.least(events.occurred_at, moment.at()),
         key=events.key.fill_null(""),
         token=events.event_id,
-    )
+    ).cast(CANDIDATE)
 
 
-def _enrol(warehouse: Warehouse, journey: Laid, rows: ir.Table, now: datetime, control: ControlGroup) -> int:
-    """Enrols the candidates (of the shape CANDIDATE) whom the rule lets in; who is held out has ended at once."""
+def _enrol(
+    warehouse: Warehouse, journey: Laid, rows: ir.Table, now: datetime, control: ControlGroup, is_alike: bool
+) -> int:
+    """Enrols the candidates (of the shape CANDIDATE) whom the rule lets in; who is held out has ended at once.
+
+    `is_alike` says that the expression of the candidates is the same in every tick.
+    """
     document = journey.document
-    rows = warehouse.stage("candidates", rows.cast(CANDIDATE))
     if document.entry.who is not None:
+        rows = warehouse.stage("candidates", rows.cast(CANDIDATE))
         question = journey.remembered("who", lambda: Question(document.entry.who or {}))
         answers = asked(warehouse, {"who": question}, rows, now, "entry_answers")
         rows = rows.semi_join(answers, "customer_id")
-    new = warehouse.stage("newcomers", _let_in(warehouse, journey, rows, now))
-    count = warehouse.count(new)
-    if not count:
-        return 0
-    held = in_holdout(new.customer_id, journey.name, document.holdout)
     share = control.share if document.control and not document.transactional else 0.0
-    controlled = in_control(new.customer_id, control.salt, share)
+
+    def build() -> ir.Table:
+        return _entering(warehouse, journey, _let_in(warehouse, journey, rows.cast(CANDIDATE)), control.salt, share)
+
+    key = ("entered", warehouse.is_duckdb, rows.op(), control.salt, share)
+    entered = warehouse.stage("entered", journey.remembered(key, build) if is_alike else build())
+    arms = {row["arm"]: row["n"] for row in warehouse.rows(_by_arm(entered))}
+    if arms:
+        append_new(warehouse, ENROLMENTS, entered, "enrolment_id")
+    for arm, reason in (("holdout", "holdout"), ("control", "control_group")):
+        if arms.get(arm):
+            record(warehouse, entered.filter(entered.arm == arm), reason)
+    return sum(arms.values())
+
+
+@remembered
+def _by_arm(entered: ir.Table) -> ir.Table:
+    return entered.group_by("arm").aggregate(n=entered.count())
+
+
+def _entering(warehouse: Warehouse, journey: Laid, new: ir.Table, salt: str, share: float) -> ir.Table:
+    """Their enrolments: treated, held out, or of the control group, a `share` of all."""
+    held = in_holdout(new.customer_id, journey.name, journey.document.holdout)
+    controlled = in_control(new.customer_id, salt, share)
     left_out = held | controlled
-    node = journey.graph.first
     unique = ibis.literal(f"{journey.name}|") + new.customer_id.cast("string")
-    enrolled = new.select(
+    return new.select(
         enrolment_id=warehouse.digest(unique + ibis.ifelse(new.token == "", "", ibis.literal("|") + new.token)),
         journey=ibis.literal(journey.name),
         journey_version=ibis.literal(journey.version, "int64"),
         identifier_id=new.customer_id,
         customer_id=new.customer_id,
         arm=ibis.cases((controlled, "control"), (held, "holdout"), else_="treated"),
-        step=ibis.literal(node),
+        step=ibis.literal(journey.graph.first),
         state=ibis.ifelse(left_out, "done", "active"),
         reason=ibis.cases((controlled, "control_group"), (held, "holdout"), else_=""),
         entered_at=new["at"],
@@ -180,16 +207,10 @@ def _enrol(warehouse: Warehouse, journey: Laid, rows: ir.Table, now: datetime, c
         key=new.key,
         reached_at=new["at"],
         passes=ibis.literal(0, "int64"),
-    )
-    entered = warehouse.stage("entered", enrolled.cast(SHAPE))
-    append_new(warehouse, ENROLMENTS, entered, "enrolment_id")
-    for arm, reason in (("holdout", "holdout"), ("control", "control_group")):
-        if arm == "holdout" or share:
-            record(warehouse, entered.filter(entered.arm == arm), reason)
-    return count
+    ).cast(SHAPE)
 
 
-def _let_in(warehouse: Warehouse, journey: Laid, rows: ir.Table, now: datetime) -> ir.Table:
+def _let_in(warehouse: Warehouse, journey: Laid, rows: ir.Table) -> ir.Table:
     """Of the candidates those who may come in, of several entries of one at once the first."""
     rule = _rule(journey)
     held = warehouse.table(ENROLMENTS)
@@ -202,7 +223,11 @@ def _let_in(warehouse: Warehouse, journey: Laid, rows: ir.Table, now: datetime) 
         return rows.anti_join(held.mutate(key=held.key.fill_null("")), one)
     if rule == "never":
         return rows.mutate(token=ibis.literal("")).anti_join(held, one)
-    barred = held.filter((held.state == "active") | (held.entered_at > ibis.timestamp(_before(journey, now))))
+    bars = held.state == "active"
+    if rule == "after":
+        rest = duration(journey.document.entry.rule, "")
+        bars |= held.entered_at > moment.at() - ibis.interval(seconds=int(rest.total_seconds()))
+    barred = held.filter(bars)
     rows = rows.anti_join(barred, one)
     if journey.document.entry.segment is None:  # the same event, occurrence or day again is no new entry
         tokens = held.select("enrolment_id")

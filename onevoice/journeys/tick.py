@@ -11,6 +11,7 @@ next in the same tick. What a step does is in steps/, one file per kind.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import ibis
 import ibis.expr.types as ir
@@ -31,7 +32,7 @@ from onevoice.journeys.service import OVER, SavedJourney
 from onevoice.journeys.steps import Node, kind_of
 from onevoice.journeys.turn import Turn
 from onevoice.kernel.clock import naive
-from onevoice.warehouse import Warehouse
+from onevoice.warehouse import Warehouse, remembered
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -110,62 +111,87 @@ def _number(warehouse: Warehouse, now: datetime) -> int:
 
 @dataclass
 class Crowd:
-    """People on the walk, in a scratch table, and how many of them are due at which node."""
+    """People on the walk, in a scratch table; how many of them are due at which node, and since when."""
 
     table: ir.Table
-    due: dict[str, int]
+    due: dict[str, int] = field(default_factory=dict)
+    since: dict[str, datetime] = field(default_factory=dict)
     taken: set[str] = field(default_factory=set)  # the nodes at which they were taken further
+
+    def note(self, row: dict[str, Any]) -> None:
+        """Takes in how many are at a node, and since when the first of them."""
+        self.due[row["step"]], self.since[row["step"]] = row["n"], row["since"]
+
+
+MANY = 10_000
+"""From so many on a scratch table is renamed rather than copied."""
 
 
 def _walk(warehouse: Warehouse, journeys: Sequence[Laid], now: datetime, rules: House) -> bool:
     """Moves everybody who is due, journey by journey; tells whether somebody may go on still: who has jumped back, and
     who has come to where they wait for something that may have happened already."""
-    held, woken = warehouse.table(ENROLMENTS), WOKEN
-    active = held.filter(held.state == "active")
-    rows = active.left_join(woken, "enrolment_id").drop("enrolment_id_right")
-    rows = rows.filter((rows.due_at <= moment.at()) | rows.happened_at.notnull())
-    rows = rows.mutate(due_at=ibis.ifelse(rows.happened_at.notnull(), rows.happened_at, rows.due_at))
-    due = warehouse.stage("tick_due", rows.select(*ENROLMENTS.columns).cast(SHAPE))
-    counts: dict[tuple[str, int], dict[str, int]] = {}
-    groups = due.group_by("journey", "journey_version", "step").aggregate(n=due.count())
-    for row in warehouse.rows(groups):
-        counts.setdefault((row["journey"], row["journey_version"]), {})[row["step"]] = row["n"]
+    due = warehouse.stage("tick_due", _due(warehouse.table(ENROLMENTS), WOKEN))
+    crowds: dict[tuple[str, int], Crowd] = {}
+    for row in warehouse.rows(_counted_by_journey(due)):
+        crowds.setdefault((row["journey"], row["journey_version"]), Crowd(due)).note(row)
     rest = False
     for journey in journeys:
-        mine = counts.get((journey.name, journey.version))
-        if mine:
-            everybody = len(counts) == 1
-            is_mine = (due.journey == journey.name) & (due.journey_version == journey.version)
-            crowd = Crowd(due if everybody else warehouse.stage("journey_due", due.filter(is_mine)), mine)
+        crowd = crowds.get((journey.name, journey.version))
+        if crowd is not None:
+            if len(crowds) > 1:
+                mine = journey.remembered("due", lambda journey=journey: _of(due, journey))  # type: ignore[misc]
+                crowd.table = warehouse.stage("journey_due", mine)
             rest = _walk_one(warehouse, journey, crowd, now, rules) or rest
     return rest
+
+
+@remembered
+def _due(held: ir.Table, woken: ir.Table) -> ir.Table:
+    rows = held.filter(held.state == "active").left_join(woken, "enrolment_id").drop("enrolment_id_right")
+    rows = rows.filter((rows.due_at <= moment.at()) | rows.happened_at.notnull())
+    rows = rows.mutate(due_at=ibis.ifelse(rows.happened_at.notnull(), rows.happened_at, rows.due_at))
+    return rows.select(*ENROLMENTS.columns).cast(SHAPE)
+
+
+@remembered
+def _counted_by_journey(due: ir.Table) -> ir.Table:
+    return due.group_by("journey", "journey_version", "step").aggregate(n=due.count(), since=due.due_at.min())
+
+
+@remembered
+def _counted(due: ir.Table) -> ir.Table:
+    return due.group_by("step").aggregate(n=due.count(), since=due.due_at.min())
+
+
+def _of(due: ir.Table, journey: Laid) -> ir.Table:
+    return due.filter(due.journey == journey.name, due.journey_version == journey.version)
 
 
 def _walk_one(warehouse: Warehouse, journey: Laid, first: Crowd, now: datetime, rules: House) -> bool:
     """Node by node, in an order in which nobody comes to one that has been. Whoever rests is written at once, who goes
     on when they rest."""
     crowds, listens = [first], False
+    edge = naive(now - LATEST)
     for key, node in journey.graph.nodes.items():
         # Who comes to a wait for something is let go in the next round, when it is known what has happened already.
         parts = [crowd for crowd in (crowds[:1] if _listens(node) else crowds) if crowd.due.get(key)]
         if not parts:
             continue
-        if len(first.due) == len(parts) == 1 and parts[0] is first:  # everybody is here
+        if len(first.due) == len(parts) == 1 and parts[0] is first and first.due[key] >= MANY:  # everybody is here
             first.table = warehouse.rename(first.table, "here")
         else:
-            pieces = [_at(crowd.table, key) for crowd in parts]
-            warehouse.stage("here", ibis.union(*pieces) if len(pieces) > 1 else pieces[0])
+            _gather(warehouse, journey, key, [crowd.table for crowd in parts])
         for crowd in parts:
             crowd.taken.add(key)
-        for number, moved in enumerate(_moves(warehouse, Turn(warehouse, journey, node, now, rules))):
-            goes_on = ibis.coalesce((moved.state == "active") & (moved.due_at <= moment.at()), False)
-            on = warehouse.stage(f"going_{len(crowds)}_{number}", moved.filter(goes_on))
-            counted = on.group_by("step").aggregate(n=on.count())
-            crowds.append(Crowd(on, {row["step"]: row["n"] for row in warehouse.rows(counted)}))
+        is_late = any(crowd.since[key] < edge for crowd in parts)
+        for number, moved in enumerate(_moves(warehouse, Turn(warehouse, journey, node, now, rules), is_late)):
+            on = Crowd(warehouse.stage(f"going_{len(crowds)}_{number}", _going(moved)))
+            for row in warehouse.rows(_counted(on.table)):
+                on.note(row)
+            crowds.append(on)
             # Not by way of a scratch table: `moved` is made of such, and its rows are many.
-            rests = moved.filter(~goes_on)
-            warehouse.delete(ENROLMENTS, rests.select("enrolment_id"))
-            warehouse.append(ENROLMENTS, rests)
+            warehouse.delete(ENROLMENTS, _ids_of_resting(moved))
+            warehouse.append(ENROLMENTS, _resting(moved))
         listens = listens or any(_listens(journey.graph.nodes[to]) for to in node.ways.values() if to)
     left = [(crowd, set(crowd.due) - crowd.taken) for crowd in crowds]
     for crowd, nodes in left[1:]:
@@ -175,24 +201,49 @@ def _walk_one(warehouse: Warehouse, journey: Laid, first: Crowd, now: datetime, 
     return listens or any(nodes for _, nodes in left)
 
 
-def _at(table: ir.Table, key: str) -> ir.Table:
-    return table.filter(table.step == key, table.state == "active", table.due_at <= moment.at())
+def _gather(warehouse: Warehouse, journey: Laid, key: str, tables: list[ir.Table]) -> None:
+    """Puts those who are due at the node into the table `here`."""
+
+    def at_node() -> ir.Table:
+        pieces = [table.filter(table.step == key) for table in tables]
+        return ibis.union(*pieces) if len(pieces) > 1 else pieces[0]
+
+    names = tuple(table.get_name() for table in tables)
+    warehouse.stage("here", journey.remembered(("here", key, names), at_node))
 
 
-def _moves(warehouse: Warehouse, turn: Turn) -> list[ir.Table]:
+def _goes_on(moved: ir.Table) -> ir.BooleanValue:
+    return ibis.coalesce((moved.state == "active") & (moved.due_at <= moment.at()), False)
+
+
+@remembered
+def _going(moved: ir.Table) -> ir.Table:
+    return moved.filter(_goes_on(moved))
+
+
+@remembered
+def _resting(moved: ir.Table) -> ir.Table:
+    return moved.filter(~_goes_on(moved))
+
+
+@remembered
+def _ids_of_resting(moved: ir.Table) -> ir.Table:
+    return _resting(moved).select("enrolment_id")
+
+
+def _moves(warehouse: Warehouse, turn: Turn, is_late: bool) -> list[ir.Table]:
     """The enrolments at the node, moved. What is too late to be said is not said any more."""
     kind = kind_of(turn.node)
     here = _HERE
-    if kind.contacts and turn.node.part != "rest":
-        edge = ibis.timestamp(naive(turn.now - LATEST))
-        late = warehouse.stage("too_late", here.filter(here.due_at < edge))
-        if warehouse.count(late):
-            record(warehouse, late, "too_late")
-            passed = warehouse.stage("passed_late", turn.go(late, "beyond" if "beyond" in turn.node.ways else "next"))
-            in_time = warehouse.stage("in_time", here.filter(here.due_at >= edge))
-            warehouse.stage("here", in_time)
-            return [passed, *([kind.move(turn, here)] if warehouse.count(in_time) else [])]
-    return [kind.move(turn, here)]
+    if not (is_late and kind.contacts and turn.node.part != "rest"):
+        return [kind.move(turn, here)]
+    edge = ibis.timestamp(naive(turn.now - LATEST))
+    late = warehouse.stage("too_late", here.filter(here.due_at < edge))
+    record(warehouse, late, "too_late")
+    passed = warehouse.stage("passed_late", turn.go(late, "beyond" if "beyond" in turn.node.ways else "next"))
+    in_time = warehouse.stage("in_time", here.filter(here.due_at >= edge))
+    warehouse.stage("here", in_time)
+    return [passed, *([kind.move(turn, here)] if warehouse.count(in_time) else [])]
 
 
 def _listens(node: Node) -> bool:

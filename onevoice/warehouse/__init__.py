@@ -73,9 +73,12 @@ def remembered(build: Build) -> Build:
     @wraps(build)
     def found(*tables: ir.Table) -> ir.Table:
         key = tuple(table.op() for table in tables)
-        if key not in built:
-            built[key] = build(*tables)
-        return built[key]
+        expression = built.get(key)
+        if expression is None:
+            if len(built) >= REMEMBERED:
+                built.clear()
+            expression = built[key] = build(*tables)
+        return expression
 
     return cast(Build, found)
 
@@ -231,7 +234,8 @@ class Warehouse:
             self.backend.con.register("_incoming", rows)
             source = "SELECT * FROM _incoming"
         else:
-            source = self.compiled(rows.select(*facts.columns))
+            has_all = rows.columns == tuple(facts.columns)
+            source = self.compiled(rows if has_all else rows.select(*facts.columns))
         names = ", ".join(facts.columns)
         self._write(facts, f"INSERT INTO {facts.name} ({names}) SELECT {names} FROM ({source})", source)
         if isinstance(rows, pa.Table):

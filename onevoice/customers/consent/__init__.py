@@ -6,6 +6,6 @@ consent grows too old and where it must be confirmed; `soft_opt_in` where a purc
 """
 
 from onevoice.customers.consent.ledger import STATES, Consent, erase, record
-from onevoice.customers.consent.rule import PERMITTED, Permission, permission, permissions
+from onevoice.customers.consent.rule import PERMITTED, Permission, expiries, permission, permissions
 
-__all__ = ["PERMITTED", "STATES", "Consent", "Permission", "erase", "permission", "permissions", "record"]
+__all__ = ["PERMITTED", "STATES", "Consent", "Permission", "erase", "expiries", "permission", "permissions", "record"]

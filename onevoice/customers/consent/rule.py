@@ -69,13 +69,25 @@ class Permission:
         return self.state in PERMITTED
 
 
-def permission(warehouse: Warehouse, channel: str, topic: str, now: datetime, among: Among = None) -> ir.Table:
+def expiries(warehouse: Warehouse) -> tuple[ConsentExpiry, ...]:
+    """The shop's rules of how long consents hold, as the warehouse has them."""
+    return tuple(ConsentExpiry(**row) for row in warehouse.rows(warehouse.table(CONSENT_EXPIRIES)))
+
+
+def permission(
+    warehouse: Warehouse,
+    channel: str,
+    topic: str,
+    now: datetime,
+    among: Among = None,
+    rules: Sequence[ConsentExpiry] | None = None,
+) -> ir.Table:
     """customer_id, state, since, basis, reason and `permitted` of everybody who has said something.
 
     `permitted` is 1 or 0 (chDB's truths are numbers, which Arrow does not take for truths). `among` narrows it to these
-    customers. The shop's rules are read at once, so build it anew for another instant.
+    customers. The shop's rules, where they are not given, are read at once, so build it anew for another instant.
     """
-    words = _words(warehouse, channel, topic, now, among)
+    words = _words(warehouse, channel, topic, now, among, expiries(warehouse) if rules is None else rules)
     consented, stands, bought = _verdicts(words)
     granted, live, refused = words.granted_at, words.live_at, words.refused_at
     soft, soft_live, pending = words.soft_at, words.soft_live_at, words.pending_at
@@ -112,9 +124,10 @@ def _verdicts(words: ir.Table) -> tuple[ir.BooleanValue, ir.BooleanValue, ir.Boo
     return consented, stands, bought
 
 
-def _words(warehouse: Warehouse, channel: str, topic: str, now: datetime, among: Among) -> ir.Table:
+def _words(
+    warehouse: Warehouse, channel: str, topic: str, now: datetime, among: Among, rules: Sequence[ConsentExpiry]
+) -> ir.Table:
     """When each customer last said each kind of word that counts for the channel and topic."""
-    rules = [ConsentExpiry(**row) for row in warehouse.rows(warehouse.table(CONSENT_EXPIRIES))]
     consents = warehouse.table(CONSENTS)
     here = consents.filter(consents.channel.isin([channel, ALL]), consents.topic.isin([topic, ALL]))
     if isinstance(among, ir.Table):

@@ -61,8 +61,7 @@ def decide(
     if is_counted:
         _count(warehouse, rows, ask, now)
     if not ask.transactional:
-        permissions = consent.permission(warehouse, ask.channel, ask.topic, now, among=rows.select("customer_id"))
-        warehouse.stage("policy_consent", permissions.select("customer_id", "permitted", consent="state"))
+        _permit(warehouse, rows, ask, now)
     schema = tuple(rows.schema().items())
     here = (ask.journey, ask.step, ask.channel, ask.patience, schema)
     _stage(warehouse, "policy_put_off", here, now, lambda at: _put_off(warehouse, rows, ask, at))
@@ -77,6 +76,18 @@ def decide(
     return _stage(
         warehouse, name, key, now, lambda at: _decided(warehouse, rows, common, rivals, better, is_contested, at)
     )
+
+
+def _permit(warehouse: Warehouse, rows: ir.Table, ask: Ask, now: datetime) -> None:
+    """Stages what the candidates' consents permit."""
+    rules = consent.expiries(warehouse)
+    schema = tuple(rows.schema().items())
+
+    def build(at: datetime) -> ir.Table:
+        found = consent.permission(warehouse, ask.channel, ask.topic, at, rows.select("customer_id"), rules)
+        return found.select("customer_id", "permitted", consent="state")
+
+    _stage(warehouse, "policy_consent", (ask.channel, ask.topic, rules, schema), now, build)
 
 
 def _count(warehouse: Warehouse, rows: ir.Table, ask: Ask, now: datetime) -> None:

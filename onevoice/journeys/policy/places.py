@@ -11,7 +11,7 @@ from onevoice.customers.contact import Place, Quiet, quiet_until
 from onevoice.customers.contact.quiet import ANY, day_begin, day_end
 from onevoice.customers.facts import PROFILES
 from onevoice.kernel.clock import naive, time_zone
-from onevoice.warehouse import Warehouse
+from onevoice.warehouse import Warehouse, remembered
 
 PLACES = "policy_places"
 
@@ -42,11 +42,15 @@ def by_region(windows: Iterable[Quiet]) -> bool:
     return any(window.region != ANY for window in windows)
 
 
+@remembered
+def _places(everybody: ir.Table, candidates: ir.Table) -> ir.Table:
+    return everybody.semi_join(candidates, "customer_id").select("zone", "country", "region").distinct()
+
+
 def stage(warehouse: Warehouse, candidates: ir.Table, windows: tuple[Quiet, ...], now: datetime) -> None:
     """One row per place of the candidates: zone, country, region; time_zone (what the zone counts as), quiet_until,
     day_begins, day_ends (UTC)."""
-    here = people(warehouse, by_region(windows)).semi_join(candidates, "customer_id")
-    found = [Place(**row) for row in warehouse.rows(here.select("zone", "country", "region").distinct())]
+    found = [Place(**row) for row in warehouse.rows(_places(people(warehouse, by_region(windows)), candidates))]
     until = [quiet_until(windows, place, now) for place in found]
     zones = {place.zone: time_zone(place.zone) for place in found}
     warehouse.stage(
