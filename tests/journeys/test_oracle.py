@@ -139,7 +139,37 @@ LAST_OF_THE_BEST: dict[str, Any] = {
 }
 """The text comes last for its price, and its readers are given their time before the next step begins to listen."""
 
+AGAIN_WHEN_LATE: dict[str, Any] = {
+    "document": {
+        "entry": {"event": {"name": "enter"}},
+        "goal": None,
+        "steps": [
+            {
+                "id": "s0",
+                "cascade": {
+                    "channels": [
+                        {"channel": "email", "template": "t", "wait": "1 hour"},
+                        {"channel": "push", "template": "t", "wait": "0 days"},
+                        {"channel": "sms", "template": "t", "wait": "5 hours"},
+                    ],
+                    "order": "best",
+                },
+            },
+            {"id": "pause", "wait": "20 hours"},
+            {"id": "back", "jump": {"to": "s0", "times": 2}},
+        ],
+    },
+    "events": [(2, 2, "enter", "k1", "email")],
+    "pauses": [24, 7, 7, 7, 24, 7],
+    "reach": {number: set(CHANNELS) for number in PEOPLE},
+    "opens": {(2, "push")},
+    "fails": set(),
+    "rates": {(2, "email"): 0.5, (2, "push"): 1.0},
+}
+"""Ticks come late, so that the last try of one passing is decided after the next passing has begun."""
 
+
+@example(**AGAIN_WHEN_LATE)
 @example(**LAST_OF_THE_BEST)
 @settings(max_examples=6, deadline=None, suppress_health_check=QUIET, phases=DRAWN)
 @given(**RANDOM)
