@@ -115,7 +115,7 @@ BY_HAND = [
            CASE why WHEN 'allowed' THEN 'send' WHEN 'quiet_hours' THEN 'defer' ELSE 'skip' END, why,
            CASE WHEN why = 'allowed' THEN md5(enrolment_id || '|cascade/1') END,
            '{{"address":' || (address IS NOT NULL) || ',"suppressed":"' || coalesce(suppressed_as, '')
-               || '","messages_in_window":' || contacts || ',"time_zone":"' || coalesce(time_zone, '') || '"}}'
+               || '","messages_in_window":' || contacts || ',"time_zone":"' || coalesce(time_zone, '') || '"}}', passes
        FROM decided_by_hand""",
     "DELETE FROM enrolments WHERE enrolment_id IN (SELECT enrolment_id FROM due_by_hand)",
     """INSERT INTO enrolments SELECT enrolment_id, journey, journey_version, identifier_id, customer_id, arm,

@@ -10,7 +10,7 @@ import ibis.expr.types as ir
 from onevoice.delivery.facts import MESSAGES
 from onevoice.journeys import moment
 from onevoice.journeys.facts import DECISIONS
-from onevoice.journeys.keeping import later, uuid_of
+from onevoice.journeys.keeping import later, passes, uuid_of
 from onevoice.journeys.policy import Ask, asked, decide, seen
 from onevoice.journeys.spans import duration
 
@@ -129,7 +129,7 @@ def _messages(turn: Turn, decided: ir.Table, send: Send) -> ir.Table:
 
 
 def _decisions(turn: Turn, decided: ir.Table, ask: Ask) -> ir.Table:
-    unique = decided.enrolment_id + ibis.literal(f"|{turn.node.key}|") + moment.stamp()
+    unique = decided.enrolment_id + turn.place(decided) + ibis.literal("|") + moment.stamp()
     return decided.mutate(
         decision_id=turn.warehouse.digest(unique),
         journey=ibis.literal(turn.journey.name),
@@ -138,4 +138,5 @@ def _decisions(turn: Turn, decided: ir.Table, ask: Ask) -> ir.Table:
         decided_at=moment.at(),
         message_id=ibis.ifelse(decided.outcome == "send", message_id(turn, decided), ibis.null("string")),
         seen=seen(turn.warehouse, decided, ask),
+        passes=passes(decided),
     ).select(*DECISIONS.columns)

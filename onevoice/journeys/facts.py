@@ -73,6 +73,7 @@ DECISIONS = Facts(
         "reason": "!string",  # allowed, holdout, goal, merged, step_removed, or a rule of policy.py
         "message_id": "string",  # of the message planned, where the outcome is send
         "seen": "!string",  # JSON: the values the rules saw
+        "passes": "int64",  # of the enrolment: how often it had jumped, null where it had not come so far
     },
     ("journey", "customer_id"),
 )

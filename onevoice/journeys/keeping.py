@@ -38,6 +38,7 @@ def record(warehouse: Warehouse, rows: ir.Table, reason: str, outcome: str = "sk
         reason=ibis.literal(reason),
         message_id=ibis.null("string"),
         seen=ibis.literal("{}"),
+        passes=ibis.null("int64"),
     )
     append_new(warehouse, DECISIONS, made.select(*DECISIONS.columns), "decision_id")
 

@@ -160,7 +160,7 @@ AGAIN_WHEN_LATE: dict[str, Any] = {
         ],
     },
     "events": [(2, 2, "enter", "k1", "email")],
-    "pauses": [24, 7, 7, 7, 24, 7],
+    "pauses": [24, 7, 7, 7, 24, 100],
     "reach": {number: set(CHANNELS) for number in PEOPLE},
     "opens": {(2, "push")},
     "fails": set(),

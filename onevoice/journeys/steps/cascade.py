@@ -13,6 +13,7 @@ from onevoice.delivery.facts import MESSAGES
 from onevoice.events.facts import EVENTS
 from onevoice.journeys.best import ELSEWHERE, Prices, ranked
 from onevoice.journeys.facts import DECISIONS
+from onevoice.journeys.keeping import passes
 from onevoice.journeys.matching import REPLIED, matching
 from onevoice.journeys.spans import Name, duration
 from onevoice.journeys.steps.kind import Layout, Step, StepKind
@@ -103,11 +104,10 @@ def _best(turn: "Turn", here: ir.Table, reacted: ir.Table | None) -> ir.Table:
     decisions = warehouse.table(DECISIONS)
     before = [f"{turn.node.step}/{place}" for place in range(int(turn.node.part))]
     tried = decisions.filter(decisions.journey == turn.journey.name, decisions.step.isin(before))
-    tried = tried.filter(tried.outcome != "defer").semi_join(here, "enrolment_id")
-    # The newest at each place is of this passing of the step; its instant tells it from no other, where a tick is late.
-    newest = ibis.row_number().over(group_by=["enrolment_id", "step"], order_by=tried.decided_at.desc())
-    tried = tried.mutate(newest=newest)
-    tried = tried.filter(tried.newest == 0).select("enrolment_id", "channel").distinct()
+    # Not by their instants: where a tick is late, several passings of the step are decided at one.
+    passing = here.select("enrolment_id", passes=passes(here))
+    tried = tried.filter(tried.outcome != "defer").mutate(passes=passes(tried))
+    tried = tried.semi_join(passing, ["enrolment_id", "passes"]).select("enrolment_id", "channel").distinct()
     open_ = (
         here.select("enrolment_id", "customer_id")
         .join(ranks, "customer_id")
@@ -115,14 +115,14 @@ def _best(turn: "Turn", here: ir.Table, reacted: ir.Table | None) -> ir.Table:
     )
     first = open_.mutate(place=ibis.row_number().over(group_by="enrolment_id", order_by=[open_["rank"], open_.channel]))
     chosen = warehouse.stage("chosen_channels", first.filter(first.place == 0).select("enrolment_id", "channel"))
-    parts = [turn.go(here.anti_join(chosen, "enrolment_id"))]  # nobody, unless two passings fell into one tick
+    parts = []
     for number, send in enumerate(sends):
         on_it = here.semi_join(chosen.filter(chosen.channel == send.channel), "enrolment_id")
         some = warehouse.stage(f"best_{number}", on_it)
         if warehouse.count(some):
             name = f"decided_{number}"
             parts.append(moved(turn, contacted(turn, some, send, reacted, name), send.wait, name))
-    return ibis.union(*parts)
+    return ibis.union(*parts) if len(parts) > 1 else parts[0]
 
 
 def _reacted(turn: "Turn", here: ir.Table, place: int) -> ir.Table:
