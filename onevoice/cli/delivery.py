@@ -34,7 +34,7 @@ def status(as_json: AsJson = False, data_dir: DataDir = None) -> None:
     if as_json:
         typer.echo(json.dumps(told, indent=1, ensure_ascii=False))
         return
-    figures = ("queued", "due", "oldest_waiting_seconds", "sending", "paused", "in_doubt", "workers")
+    figures = ("queued", "due", "oldest_waiting_seconds", "for_quiet_hours", "sending", "paused", "in_doubt", "workers")
     show([told], figures, "Messages", False)
     columns = ("provider", "adapter", "breaker", "until", "per_second", "most_per_second", "went_wrong", "reason")
     show(told["providers"], columns, "Providers", False)

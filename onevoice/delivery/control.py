@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine
 
 from onevoice.channels.providers import Provider, providers
 from onevoice.database import driver, inbox
-from onevoice.delivery import breakers, holds, limits, throttles
+from onevoice.delivery import breakers, holds, limits, quiet, throttles
 from onevoice.delivery.holds import CANCEL, Hold, Scope
 from onevoice.delivery.queue import Settlement
 from onevoice.delivery.settlement import entries, news
@@ -96,9 +96,14 @@ def status(connection: Connection, settings: Settings, now: datetime) -> dict[st
                 """
             ).fetchall()
         )
-        due, oldest = raw.execute(
-            "SELECT count(*), min(not_before) FROM message WHERE state = 'queued' AND not_before <= %s", (now,)
-        ).fetchone() or (0, None)
+        due, oldest, sleeping = raw.execute(
+            """
+            SELECT count(*) FILTER (WHERE not_before <= %(now)s), min(not_before) FILTER (WHERE not_before <= %(now)s),
+                   count(*) FILTER (WHERE not_before > %(now)s AND error_code = %(quiet)s)
+            FROM message WHERE state = 'queued'
+            """,
+            {"now": now, "quiet": quiet.REASON},
+        ).fetchone() or (0, None, 0)
         workers = raw.execute(
             "SELECT count(*) FROM worker WHERE heartbeat_at > now() - make_interval(secs => %s)", (ALIVE_SECONDS,)
         ).fetchone()
@@ -106,6 +111,7 @@ def status(connection: Connection, settings: Settings, now: datetime) -> dict[st
         "queued": states.get("queued", 0),
         "due": due,
         "oldest_waiting_seconds": round((now - oldest).total_seconds(), 1) if oldest else 0.0,
+        "for_quiet_hours": sleeping,
         "sending": states.get("sending", 0),
         "paused": states.get("paused", 0),
         "in_doubt": states.get("in_doubt", 0),

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, text
 
 from onevoice.channels.providers import providers
 from onevoice.customers.contact import ContactPolicy, Quiet, store, written
-from onevoice.delivery import leasing, queue
+from onevoice.delivery import control, leasing, queue
 from onevoice.delivery.leasing import Desk
 from onevoice.delivery.queue import Settlement
 from onevoice.delivery.quiet import Home, QuietHours
@@ -74,6 +74,8 @@ def test_who_sleeps_keeps_nobody_awake_waiting_and_all_who_sleep_there_are_put_o
     assert sent(db, LATE, by, limit=3) == []  # 21:55 in Bucharest: the first three, and with them the others
     assert sent(db, LATE, by, limit=3) == ["+39900", "+39901"]
     with db.connect() as connection:
+        stands = control.status(connection, Settings(), LATE)
+        assert (stands["queued"], stands["due"], stands["for_quiet_hours"]) == (500, 0, 500)
         until = connection.execute(text("SELECT DISTINCT not_before FROM message WHERE state = 'queued'")).scalars()
         assert list(until) == [datetime(2026, 3, 3, 6, tzinfo=UTC)]
 
