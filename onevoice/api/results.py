@@ -7,8 +7,7 @@ from fastapi import APIRouter, Query
 from onevoice.api.access import Ask, Database
 from onevoice.content.compiling import source_kinds
 from onevoice.journeys import service
-from onevoice.journeys.document import all_steps
-from onevoice.kernel.errors import InvalidInput, NotFound
+from onevoice.kernel.errors import InvalidInput
 
 router = APIRouter(prefix="/v1", tags=["insights"])
 
@@ -32,13 +31,9 @@ def lift(ask: Ask, database: Database, name: str, days: Days = 14) -> dict[str, 
 def variants(ask: Ask, database: Database, name: str, step: str, days: Days = 14) -> dict[str, Any]:
     """Each variant against the first one of the document, by what people did after they came to the split."""
     with database.connect() as connection:
-        document = service.get(connection, name).document
-    asked = next((one.asked for _, one in all_steps(document.steps) if one.id == step and one.kind == "split"), None)
-    if asked is None:
-        raise NotFound(f"Journey {name!r} has no split {step!r}")
-    names = [variant.name for variant in asked.variants]
-    answer: dict[str, Any] = ask.ask("variants", name=name, step=step, against=names[0], days=days)
-    return {**answer, "adaptive": bool(asked.winner or asked.bandit)}
+        about, is_adaptive = service.split(connection, name, step)
+    answer: dict[str, Any] = ask.ask("variants", **about, days=days)
+    return {**answer, "adaptive": is_adaptive}
 
 
 @router.get("/journeys/{name}/cascades/{step}", summary="What a cascade reached, cost and saved")

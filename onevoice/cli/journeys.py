@@ -120,6 +120,20 @@ def shown_cascade(
     )
 
 
+@app.command("variants", help="Compare the variants of a split, with intervals. Needs the engine.")
+def shown_variants(
+    name: Name,
+    step: Annotated[str, typer.Argument(help="The split's step")],
+    days: Annotated[int, typer.Option(min=1, help="Days after the split in which an order counts")] = 14,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Each against the first; all intervals hold together."""
+    from onevoice.cli import results
+
+    results.variants(data_dir, name, step, days, as_json)
+
+
 @app.command("versions", help="List a journey's versions.")
 def listed_versions(name: Name, as_json: AsJson = False, data_dir: DataDir = None) -> None:
     """The newest first."""

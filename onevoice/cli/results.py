@@ -9,8 +9,10 @@ from typing import Any
 
 import typer
 
+from onevoice import database
 from onevoice.cli.options import settings, show
 from onevoice.engine.client import EngineClient
+from onevoice.journeys import service
 from onevoice.journeys.document import Document
 from onevoice.journeys.sentences import Telling
 from onevoice.kernel.errors import InvalidInput
@@ -51,6 +53,30 @@ def lift(data_dir: Path | None, name: str, days: int, as_json: bool) -> None:
     }
     complete = found["complete"]
     typer.echo(said[found["verdict"]] + ("" if complete is None else f" The {days} days are over for {complete:.0%}."))
+
+
+def variants(data_dir: Path | None, name: str, step: str, days: int, as_json: bool) -> None:
+    """The variants of a split, each against the first."""
+    found = settings(data_dir)
+    with database.opened(found) as pool, pool.connect() as connection:
+        about, is_adaptive = service.split(connection, name, step)
+    told = EngineClient(found).ask("variants", **about, days=days)
+    if as_json:
+        show([{**told, "adaptive": is_adaptive}], (), "", as_json=True)
+        return
+    rows = []
+    for one in (told["against"], *told["variants"]):
+        row = {"variant": one["variant"], "people": one["n"], "ordered": _percent(one["conversion"])}
+        row |= {"revenue_per_head": f"{one['revenue_per_head']:.2f}"}
+        if one is not told["against"]:
+            row |= _points(one["lift"]) | {
+                "shown": {"better": "more", "worse": "less", "open": "not yet"}[one["verdict"]]
+            }
+        rows.append(row)
+    columns = ("variant", "people", "ordered", "revenue_per_head", "difference", "from", "to", "shown")
+    show(rows, columns, f"Variants of {step}, against {about['against']}, {days} days after the split", as_json=False)
+    if is_adaptive:
+        typer.echo("People were dealt by what earlier ones did, so a difference may be the time's.")
 
 
 def power(

@@ -136,12 +136,24 @@ def get(connection: Connection, name: str) -> SavedJourney:
 def cascade(connection: Connection, name: str, step: str) -> dict[str, Any]:
     """What is asked about a cascade of the newest version: its channels, topic, and the prices it says. Raises
     NotFound."""
-    document = get(connection, name).document
-    asked = next((one.asked for _, one in all_steps(document.steps) if one.id == step and one.kind == "cascade"), None)
-    if asked is None:
-        raise NotFound(f"Journey {name!r} has no cascade {step!r}")
+    document, asked = _asked(connection, name, step, "cascade")
     channels = list(dict.fromkeys(send.channel for send in asked.channels))
     return {"name": name, "step": step, "channels": channels, "topic": document.topic, "prices": usual_prices(asked)}
+
+
+def split(connection: Connection, name: str, step: str) -> tuple[dict[str, Any], bool]:
+    """What is asked about a split of the newest version, its first variant being what the others are held against; and
+    whether it deals people by what earlier ones did. Raises NotFound."""
+    _, asked = _asked(connection, name, step, "split")
+    return {"name": name, "step": step, "against": asked.variants[0].name}, bool(asked.winner or asked.bandit)
+
+
+def _asked(connection: Connection, name: str, step: str, kind: str) -> tuple[Document, Any]:
+    document = get(connection, name).document
+    for _, one in all_steps(document.steps):
+        if (one.id, one.kind) == (step, kind):
+            return document, one.asked
+    raise NotFound(f"Journey {name!r} has no {kind} {step!r}")
 
 
 def all_journeys(connection: Connection) -> list[SavedJourney]:

@@ -92,6 +92,18 @@ def test_a_cascade_tells_whom_it_reached_and_what_it_cost_and_saved(engine: Engi
         typed("journey", "cascade", "care", "greet")
 
 
+def test_the_variants_of_a_split_are_compared(engine: Engine, typed: Any) -> None:
+    ways = {"variants": [{"name": "short"}, {"name": "long"}], "bandit": {"by": "clicked"}}
+    steps = [{"id": "ab", "split": ways}, CARE["steps"][0]]
+    with engine.database.begin() as connection:
+        service.save(connection, {**CARE, "name": "tried", "steps": steps}, NOW)
+    engine.step(NOW)
+    found = told(typed, "journey", "variants", "tried", "ab")[0]
+    assert found["against"]["variant"] == "short" and found["adaptive"]
+    assert found["against"]["n"] + sum(one["n"] for one in found["variants"]) == 2
+    assert "may be the time's" in typed("journey", "variants", "tried", "ab")[1]
+
+
 def test_a_journey_is_paused_resumed_stopped_launched_anew_and_put_away(engine: Engine, typed: Any) -> None:
     def change(word: str) -> str:
         return str(told(typed, "journey", word, "care")[0]["status"])
