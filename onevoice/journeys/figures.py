@@ -20,7 +20,7 @@ def figures(warehouse: Warehouse, journey: str) -> dict[str, Any]:
         "holdout": sum(group["n"] for group in groups if group["arm"] == "holdout"),
         "active": _sums(active, "step"),
         "ended": _sums([group for group in groups if group["state"] != "active"], "reason"),
-        "steps": sorted(counts, key=lambda row: (row["step"], row["channel"], -row["n"])),
+        "steps": sorted(counts, key=lambda row: (row["step"], row["channel"], -row["n"], row["reason"])),
     }
 
 
