@@ -188,7 +188,7 @@ class Demo:
         self.engine = Engine(self.settings)
         self.stack.callback(self.engine.close)
         server = answers.serve(self.engine)
-        self.stack.callback(lambda: setattr(server, "should_exit", True))
+        self.stack.callback(server.stop)
         self.stack.callback(lambda: serve.stop_all(list(self.children.values())))
         for role in (Role.API, Role.DELIVER):
             self.children[role] = serve.spawn(role, self.settings)

@@ -24,6 +24,9 @@ from onevoice.warehouse import INTERRUPTED
 NOBODY_LISTENS = 499
 """As nginx has it: whoever asked has gone, such as for a newer preview."""
 
+STOPPING_SECONDS = 5
+"""How long answers under way are waited for at a stop."""
+
 
 async def _left(request: Request) -> None:
     """Returns when whoever asked has gone."""
@@ -31,8 +34,25 @@ async def _left(request: Request) -> None:
         pass
 
 
-def serve(engine: Engine) -> uvicorn.Server:
-    """Answers in a thread of its own until the returned server's `should_exit` is set."""
+class Answers(uvicorn.Server):
+    """The server, in a thread of its own."""
+
+    def begin(self) -> None:
+        """Returns when it answers."""
+        self._thread = threading.Thread(target=self.run, name="answers", daemon=True)
+        self._thread.start()
+        deadline = time.monotonic() + 10
+        while not self.started and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """Returns when no thread is left that holds the warehouse."""
+        self.should_exit = True
+        self._thread.join(2 * STOPPING_SECONDS)
+
+
+def serve(engine: Engine) -> Answers:
+    """Answers in a thread of its own until the returned server is told to stop."""
     settings = engine.settings
     key = engine_key(settings.secret())
     clock = settings.clock()
@@ -76,11 +96,15 @@ def serve(engine: Engine) -> uvicorn.Server:
             Route("/export", export, methods=["POST"]),
         ]
     )
-    config = uvicorn.Config(app, "127.0.0.1", settings.engine_port, log_level="warning", lifespan="off")
-    server = uvicorn.Server(config)
+    config = uvicorn.Config(
+        app,
+        "127.0.0.1",
+        settings.engine_port,
+        log_level="warning",
+        lifespan="off",
+        timeout_graceful_shutdown=STOPPING_SECONDS,
+    )
+    server = Answers(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]  # signals are the role's
-    threading.Thread(target=server.run, name="answers", daemon=True).start()
-    deadline = time.monotonic() + 10
-    while not server.started and time.monotonic() < deadline:
-        time.sleep(0.02)
+    server.begin()
     return server

@@ -72,7 +72,7 @@ def run(settings: Settings) -> None:
                     log.info("step", loaded=report.loaded, handed_off=report.handed_off)
                 _wait(leadership, watermark(engine.warehouse, "inbox"), stop, settings.engine_interval_seconds)
         finally:
-            server.should_exit = True
+            server.stop()
             beside.join(STOPPING_SECONDS)  # it looks up before its next instant
             engine.close()
 

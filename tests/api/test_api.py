@@ -58,7 +58,7 @@ def shop(settings: Settings) -> Iterator[Shop]:
         journeys.save(connection, journey().definition, NOW)
     with TestClient(application(ready)) as http:
         yield Shop(http, engine, clock, key)
-    server.should_exit = True
+    server.stop()
     engine.close()
 
 

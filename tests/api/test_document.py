@@ -75,7 +75,7 @@ def running(settings: Settings) -> Iterator[Shop]:
             for name in NAMES:
                 content.save(connection, {**TEMPLATES["push"], "name": name}, NOW, Path())
         yield made
-        server.should_exit = True
+        server.stop()
 
 
 def test_every_operation_answers_as_the_document_says(running: Shop) -> None:

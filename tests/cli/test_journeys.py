@@ -47,7 +47,7 @@ def engine(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engi
     made.step(NOW)
     server = serve(made)
     yield made
-    server.should_exit = True
+    server.stop()
     made.close()
 
 

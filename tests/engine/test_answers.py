@@ -49,5 +49,5 @@ def test_a_preview_whose_client_went_away_is_interrupted(settings: Settings, mon
         assert client.ask("health")["events"] == 0
         assert time.monotonic() - asked_at < 5.0, "the engine is held up"
     finally:
-        server.should_exit = True
+        server.stop()
         engine.close()
