@@ -120,8 +120,13 @@ def reasons(connection: Connection, hashes: Iterable[tuple[str, bytes]]) -> dict
     asked = list(hashes)
     with driver(connection) as raw:
         rows = raw.execute(
-            "SELECT listed.channel, address_hash, reason FROM unnest(%s::text[], %s::text[]) AS asked (channel, hash) "
-            "JOIN suppression listed ON listed.channel = asked.channel AND address_hash = decode(hash, 'hex')",
+            """
+            SELECT listed.* FROM unnest(%s::text[], %s::text[]) AS asked (channel, hash)
+            CROSS JOIN LATERAL (  -- OFFSET 0 keeps PostgreSQL from reading the whole list for a few
+                SELECT channel, address_hash, reason FROM suppression
+                WHERE channel = asked.channel AND address_hash = decode(hash, 'hex') OFFSET 0
+            ) AS listed
+            """,
             (array([channel for channel, _ in asked]), array([hashed.hex() for _, hashed in asked])),
         )
         return {(channel, bytes(hashed)): reason for channel, hashed, reason in rows}

@@ -41,8 +41,11 @@ def engine(settings: Settings) -> Engine:
     """A pooled SQLAlchemy engine; its connections speak UTC."""
     address = url(settings).split("://", 1)[1]
     return create_engine(
-        f"postgresql+psycopg://{address}", pool_size=5, max_overflow=20, connect_args={"options": "-c timezone=UTC"}
+        f"postgresql+psycopg://{address}", pool_size=5, max_overflow=20, connect_args={"options": _OPTIONS}
     )
+
+
+_OPTIONS = "-c timezone=UTC -c jit=off"  # to compile a statement takes longer than any of ours runs
 
 
 @contextmanager
@@ -68,7 +71,7 @@ def driver(connection: Connection) -> Iterator[psycopg.Connection[Any]]:
 
 async def connect(settings: Settings, *, autocommit: bool = False) -> psycopg.AsyncConnection[Any]:
     """An asynchronous psycopg connection in UTC, for the paths that are measured in thousands a second."""
-    return await psycopg.AsyncConnection.connect(url(settings), autocommit=autocommit, options="-c timezone=UTC")
+    return await psycopg.AsyncConnection.connect(url(settings), autocommit=autocommit, options=_OPTIONS)
 
 
 def migrate(settings: Settings) -> None:

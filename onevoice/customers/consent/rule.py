@@ -245,6 +245,7 @@ def permissions(connection: Connection, asked: Sequence[tuple[int, str, str]], n
                 "law_countries": [row[1] for row in law],
                 "law_cutoffs": [row[2] for row in law],
             },
+            binary=True,
         )
         for number, *words in rows:
             found[number - 1] = ruling(Words(*words), now)
@@ -275,11 +276,18 @@ WITH asked AS (
             WHERE law.channel = asked.channel AND law.country = ledger.country AND ledger.occurred_at > law.cutoff
         ) AS lawful
     FROM asked
-    LEFT JOIN identifier own ON own.identifier_id = asked.identifier_id
-    LEFT JOIN identifier peer ON peer.customer_id = own.customer_id
-    JOIN consent_ledger ledger
-      ON ledger.identifier_id = coalesce(peer.identifier_id, asked.identifier_id)
-     AND ledger.channel IN (asked.channel, '*') AND ledger.topic IN (asked.topic, '*')
+    -- OFFSET 0 keeps PostgreSQL from joining all that there are with the few that are asked for.
+    LEFT JOIN LATERAL (
+        SELECT customer_id FROM identifier WHERE identifier_id = asked.identifier_id OFFSET 0
+    ) AS own ON true
+    LEFT JOIN LATERAL (
+        SELECT identifier_id FROM identifier WHERE customer_id = own.customer_id OFFSET 0
+    ) AS peer ON true
+    CROSS JOIN LATERAL (
+        SELECT state, occurred_at, country FROM consent_ledger
+        WHERE identifier_id = coalesce(peer.identifier_id, asked.identifier_id)
+          AND channel IN (asked.channel, '*') AND topic IN (asked.topic, '*') OFFSET 0
+    ) AS ledger
 )
 SELECT n,
     max(occurred_at) FILTER (WHERE state = 'granted'),
