@@ -33,6 +33,9 @@ INTERRUPTED = duckdb.InterruptException
 QUERY_ERRORS = (*DATA_ERRORS, duckdb.ProgrammingError, duckdb.NotSupportedError, duckdb.OutOfMemoryException)
 """What the store raises where one query is to blame, so that others may go on."""
 
+TOGETHER = 50
+"""Queries that are gathered by one statement: each of them holds memory until all of it is done."""
+
 REMEMBERED = 2_000
 """Compiled expressions that are remembered."""
 
@@ -289,11 +292,16 @@ class Warehouse:
         return _expression(schema, name)
 
     def gather(self, name: str, key: str, column: str, queries: Mapping[str, str]) -> ir.Table:
-        """Runs compiled queries of one int64 `column` as one statement into a scratch table, each beside its `key`."""
+        """Runs compiled queries of one int64 `column` into a scratch table, each beside its `key`; many at once."""
         parts = [f"SELECT {self.quoted(text)} AS {key}, {column} FROM ({sql})" for text, sql in queries.items()]
         none = f"SELECT '' AS {key}, CAST(0 AS {self._native('int64')}) AS {column} WHERE 1 = 0"
-        source = " UNION ALL ".join(parts) or none
-        return self.collect(name, source, {key: "string", column: "int64"})
+        source, *others = [
+            " UNION ALL ".join(parts[first : first + TOGETHER]) for first in range(0, len(parts), TOGETHER)
+        ] or [none]
+        found = self.collect(name, source, {key: "string", column: "int64"})
+        for source in others:
+            self.execute(f"INSERT INTO {name} {source}")
+        return found
 
     def collect(self, name: str, query: str, columns: Mapping[str, str | dt.DataType]) -> ir.Table:
         """Puts what a compiled query of these columns finds into a scratch table `name` (replaced if there)."""
