@@ -30,12 +30,12 @@ from onevoice.journeys import service
 from onevoice.kernel.ids import identifier_id
 from onevoice.kernel.settings import Settings
 
-SIZE = 400
+SIZE = 200
 """Customers; each does one thing that sets off one message."""
 
 JOURNEYS = 50
 PORT = 18_380
-RATE = 10.0
+RATE = 4.0
 """Events a second."""
 
 PATIENCE_SECONDS = 60.0
@@ -72,7 +72,7 @@ def run(size: int) -> list[Result]:
     return [
         Result(
             "reaction",
-            f"{size:,} events at {RATE:,.0f} a second, {JOURNEYS} live journeys; p50 {middle:.2f} s",
+            f"{size:,} events at {RATE:g} a second, {JOURNEYS} live journeys; p50 {middle:.2f} s",
             late,
             "s from acknowledgement to the provider (p95)",
             "the floor that was set",

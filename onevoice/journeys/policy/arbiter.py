@@ -24,7 +24,8 @@ def stage(warehouse: Warehouse, candidates: ir.Table, ask: Ask) -> ir.Table | No
     """The people of other journeys among the candidates whose next message may outrank this one: customer_id, journey,
     channel, topic, priority, due_at, expires_at. None where there are none."""
     contenders = ask.rivals
-    if not contenders:
+    enrolments = warehouse.table(ENROLMENTS)
+    if not contenders or not warehouse.rows(_elsewhere(enrolments, candidates, ask.journey)):
         return None
     known = warehouse.stage(
         "policy_contenders",
@@ -40,7 +41,6 @@ def stage(warehouse: Warehouse, candidates: ir.Table, ask: Ask) -> ir.Table | No
             }
         ),
     )
-    enrolments = warehouse.table(ENROLMENTS)
     active = enrolments.filter(enrolments.state == "active").semi_join(candidates, "customer_id")
     standing = active.join(known, ["journey", "journey_version", "step"])
     rivals = warehouse.stage(
@@ -56,6 +56,12 @@ def stage(warehouse: Warehouse, candidates: ir.Table, ask: Ask) -> ir.Table | No
         ),
     )
     return rivals if warehouse.count(rivals) else None
+
+
+def _elsewhere(enrolments: ir.Table, candidates: ir.Table, journey: str) -> ir.Table:
+    """One of the candidates who is in another journey too, if there is any."""
+    others = enrolments.filter(enrolments.state == "active", enrolments.journey != journey)
+    return others.semi_join(candidates, "customer_id").select("customer_id").limit(1)
 
 
 def siblings(warehouse: Warehouse, candidates: ir.Table) -> bool:
