@@ -50,6 +50,7 @@ class Ask:
     own: Policy = _LIMITLESS
     house: House = NOTHING
     control: bool = True  # whether the global control group is left out
+    once: bool = False  # whether nobody can be in the journey twice
 
     @property
     def caps(self) -> tuple[Cap, ...]:
@@ -111,6 +112,7 @@ def asked(journey: Laid, node: Node, channel: str, house: House) -> Ask:
         document.policy,
         house,
         document.control,
+        document.entry.rule == "never",
     )
 
 

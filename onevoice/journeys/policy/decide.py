@@ -67,7 +67,7 @@ def decide(
     _stage(warehouse, "policy_put_off", here, now, lambda at: _put_off(warehouse, rows, ask, at))
     rivals = arbiter.stage(warehouse, rows, ask)
     better = tuple(sorted({one.journey for one in ask.rivals if one.priority > ask.priority}))
-    is_contested = rivals is not None or (is_counted and arbiter.siblings(warehouse, rows))
+    is_contested = rivals is not None or (is_counted and not ask.once and arbiter.siblings(warehouse, rows))
     # Where nobody competes, messages of the same kind are decided by the same query, whatever journey they are of.
     common = replace(ask, step="", house=House(ask.house.policy))
     if not is_contested:
