@@ -13,7 +13,7 @@ from onevoice.journeys import calendars, moment
 from onevoice.journeys.asking import Question, asked
 from onevoice.journeys.facts import ENROLMENTS
 from onevoice.journeys.hashing import in_control, in_holdout
-from onevoice.journeys.keeping import LATEST, SHAPE, append_new, record
+from onevoice.journeys.keeping import LATEST, SHAPE, append_new, later, record
 from onevoice.journeys.laid import Laid
 from onevoice.journeys.matching import matching
 from onevoice.journeys.news import News
@@ -136,7 +136,7 @@ def _by_event(warehouse: Warehouse, journey: Laid, told: ir.Table) -> ir.Table:
     """Whoever has done the entry's event, as far as this journey has not heard of it. What is old lets nobody in."""
     name, where, key = pattern(journey)
     events = matching(warehouse, told, name, where)
-    events = events.filter(events.occurred_at > moment.at() - ibis.interval(seconds=int(LATEST.total_seconds())))
+    events = events.filter(events.occurred_at > later(moment.at(), -LATEST))
     if key is not None:
         events = events.mutate(key=warehouse.json_text(events.properties, key))
         if journey.document.entry.event is not None:
@@ -148,7 +148,7 @@ def _by_event(warehouse: Warehouse, journey: Laid, told: ir.Table) -> ir.Table:
         at=ibis.least(events.occurred_at, moment.at()),
         key=events.key.fill_null(""),
         token=events.event_id,
-    ).cast(CANDIDATE)
+    )
 
 
 def _enrol(
@@ -225,8 +225,7 @@ def _let_in(warehouse: Warehouse, journey: Laid, rows: ir.Table) -> ir.Table:
         return rows.mutate(token=ibis.literal("")).anti_join(held, one)
     bars = held.state == "active"
     if rule == "after":
-        rest = duration(journey.document.entry.rule, "")
-        bars |= held.entered_at > moment.at() - ibis.interval(seconds=int(rest.total_seconds()))
+        bars |= held.entered_at > later(moment.at(), -duration(journey.document.entry.rule, ""))
     barred = held.filter(bars)
     rows = rows.anti_join(barred, one)
     if journey.document.entry.segment is None:  # the same event, occurrence or day again is no new entry
