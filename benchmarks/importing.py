@@ -17,6 +17,7 @@ import duckdb
 from benchmarks.result import Result
 from onevoice import database, warehouse
 from onevoice.database import driver, inbox
+from onevoice.database.backlog import Backlog
 from onevoice.engine.engine import Engine
 from onevoice.engine.load import TABLES, load
 from onevoice.events.facts import EVENTS
@@ -96,7 +97,7 @@ def _command(settings: Settings, *arguments: str) -> tuple[float, float]:
 def _waiting(settings: Settings) -> int:
     pool = database.engine(settings)
     with pool.connect() as connection:
-        found, _ = inbox.waiting(connection)
+        found, _ = Backlog().look(connection)
     pool.dispose()
     return found
 

@@ -19,6 +19,7 @@ from onevoice import database, warehouse
 from onevoice.catalog.facts import TABLES as CATALOG
 from onevoice.customers.facts import TABLES as CUSTOMERS
 from onevoice.database import inbox
+from onevoice.database.backlog import Backlog
 from onevoice.database.inbox import Entry
 from onevoice.delivery.facts import TABLES as DELIVERY
 from onevoice.events.facts import TABLES as EVENTS
@@ -91,7 +92,7 @@ def entries_in(db: Engine) -> list[Entry]:
                 for *_, entry in inbox.read(connection, (0, 0), 100_000)
                 for line in entry.payload.split(b"\n")
             ]
-            held, _ = inbox.waiting(connection)
+            held, _ = Backlog().look(connection)
             connection.rollback()
             if len(found) == held or time.monotonic() > deadline:
                 return found

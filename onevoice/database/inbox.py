@@ -154,16 +154,6 @@ def is_waiting(connection: Connection, after: tuple[int, int]) -> bool:
         return bool(row[0])
 
 
-def waiting(connection: Connection) -> tuple[int, int]:
-    """How many facts wait for the engine, and their bytes as they are stored."""
-    with driver(connection) as raw:
-        row = raw.execute(
-            "SELECT coalesce(sum(calls), 0), coalesce(sum(octet_length(payload)), 0) FROM inbox"
-        ).fetchone()
-        assert row is not None
-        return int(row[0]), int(row[1])
-
-
 def prune(connection: Connection, up_to: tuple[int, int]) -> None:
     """Removes the entries up to the watermark, which the warehouse holds durably."""
     with driver(connection) as raw:

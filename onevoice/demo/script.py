@@ -21,7 +21,7 @@ from onevoice.cli import applying, serve
 from onevoice.cli.kinds import Role
 from onevoice.customers import consent, suppression
 from onevoice.customers.consent import Consent
-from onevoice.database import inbox
+from onevoice.database.backlog import Backlog
 from onevoice.demo import place, report, retailer, synthetic
 from onevoice.demo.doubles import Doubles
 from onevoice.demo.retailer import CARD, CITATION, END, Household
@@ -259,7 +259,7 @@ class Demo:
 
     def _load(self, advance: Callable[[float, float], None]) -> None:
         with self.engine.database.connect() as connection:
-            total, _ = inbox.waiting(connection)
+            total, _ = Backlog().look(connection)
         done = 0
         while taken := load(self.engine.warehouse, self.engine.database, self.engine.secret):
             done += taken

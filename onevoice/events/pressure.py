@@ -13,7 +13,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from onevoice import database
-from onevoice.database import inbox
+from onevoice.database.backlog import Backlog
 from onevoice.events import door
 from onevoice.kernel.clock import Clock
 from onevoice.kernel.errors import TooMany
@@ -41,6 +41,7 @@ class Pressure:
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings, self._clock = settings, clock
+        self._backlog = Backlog()
         self._full = ""
         self._forgot_at = float("-inf")
 
@@ -70,7 +71,7 @@ class Pressure:
         try:
             with pool.begin() as connection:
                 connection.execute(text(f"SET LOCAL statement_timeout = '{PATIENCE_SECONDS}s'"))
-                calls, size = inbox.waiting(connection)
+                calls, size = self._backlog.look(connection)
                 if time.monotonic() - self._forgot_at > FORGET_SECONDS:
                     door.forget(connection, self._clock.now())
                     self._forgot_at = time.monotonic()

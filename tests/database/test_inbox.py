@@ -3,6 +3,7 @@
 from sqlalchemy import Engine
 
 from onevoice.database import inbox
+from onevoice.database.backlog import Backlog
 from onevoice.database.inbox import Entry, Kind
 from tests.conftest import NOW, entries_in
 
@@ -42,3 +43,27 @@ def test_pruning_keeps_what_is_after_the_watermark(db: Engine) -> None:
         first = inbox.read(connection, (0, 0), 1)
         inbox.prune(connection, first[0][:2])
     assert [entry.payload for entry in entries_in(db)] == [b"b"]
+
+
+def test_what_waits_is_told_without_reading_it_all_again(db: Engine) -> None:
+    """Also what was begun before a look and committed after it; what was pruned counts for its span at most."""
+    kept, seen = Backlog(span=2), list[bool]()
+    with db.connect() as slow, db.connect() as reader:
+        for number in range(24):
+            if number == 5:
+                inbox.append(slow, entries(b"slow"))
+            if number == 17:
+                slow.commit()
+            with db.begin() as connection:
+                inbox.append(connection, entries(b"a" * number))
+            if number == 20:
+                reader.commit()
+                inbox.prune(reader, inbox.read(reader, (0, 0), 12)[-1][:2])
+                reader.commit()
+            (calls, size), fresh = kept.look(reader), Backlog(span=2).look(reader)
+            exact = reader.exec_driver_sql("SELECT count(*), coalesce(sum(octet_length(payload)), 0) FROM inbox").one()
+            reader.commit()
+            seen.append((calls, size) == tuple(exact))
+            assert fresh == tuple(exact)
+            assert 0 <= calls - exact[0] < 2
+    assert all(seen[:20])
