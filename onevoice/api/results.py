@@ -29,11 +29,12 @@ def lift(ask: Ask, database: Database, name: str, days: Days = 14) -> dict[str, 
 
 @router.get("/journeys/{name}/variants/{step}", summary="The variants of a split compared")
 def variants(ask: Ask, database: Database, name: str, step: str, days: Days = 14) -> dict[str, Any]:
-    """Each variant against the first one of the document, by what people did after they came to the split."""
+    """Each variant against the first one of the document, by what people did after they came to the split; and by what
+    rule people are dealt (`dealt`): how many of each variant did what it counts, and the share who would get it now."""
     with database.connect() as connection:
-        about, is_adaptive = service.split(connection, name, step)
+        about = service.split(connection, name, step)
     answer: dict[str, Any] = ask.ask("variants", **about, days=days)
-    return {**answer, "adaptive": is_adaptive}
+    return answer
 
 
 @router.get("/journeys/{name}/cascades/{step}", summary="What a cascade reached, cost and saved")

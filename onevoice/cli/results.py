@@ -59,10 +59,10 @@ def variants(data_dir: Path | None, name: str, step: str, days: int, as_json: bo
     """The variants of a split, each against the first."""
     found = settings(data_dir)
     with database.opened(found) as pool, pool.connect() as connection:
-        about, is_adaptive = service.split(connection, name, step)
+        about = service.split(connection, name, step)
     told = EngineClient(found).ask("variants", **about, days=days)
     if as_json:
-        show([{**told, "adaptive": is_adaptive}], (), "", as_json=True)
+        show([told], (), "", as_json=True)
         return
     rows = []
     for one in (told["against"], *told["variants"]):
@@ -74,9 +74,27 @@ def variants(data_dir: Path | None, name: str, step: str, days: int, as_json: bo
             }
         rows.append(row)
     columns = ("variant", "people", "ordered", "revenue_per_head", "difference", "from", "to", "shown")
-    show(rows, columns, f"Variants of {step}, against {about['against']}, {days} days after the split", as_json=False)
-    if is_adaptive:
+    against = told["against"]["variant"]
+    show(rows, columns, f"Variants of {step}, against {against}, {days} days after the split", as_json=False)
+    if told["adaptive"]:
         typer.echo("People were dealt by what earlier ones did, so a difference may be the time's.")
+        _show_dealing(step, **told["dealt"])
+
+
+def _show_dealing(step: str, by: str, variants: dict[str, dict[str, Any]]) -> None:
+    """By what those are dealt who come to a split with a winner or a bandit."""
+    rows = [
+        {
+            "variant": name,
+            "people": one["people"],
+            by: one["did"],
+            "rate": _percent(one["did"] / one["people"] if one["people"] else None),
+            "share of who comes now": _percent(one["share"]),
+        }
+        for name, one in variants.items()
+    ]
+    columns = ("variant", "people", by, "rate", "share of who comes now")
+    show(rows, columns, f"How {step} deals people", as_json=False)
 
 
 def power(

@@ -20,8 +20,9 @@ from onevoice.engine.load import TABLES
 from onevoice.events.facts import EVENTS
 from onevoice.insights import cascades, experiments, metrics
 from onevoice.insights import power as powers
-from onevoice.journeys import best, leaving, why
+from onevoice.journeys import best, dealing, leaving, why
 from onevoice.journeys.figures import figures
+from onevoice.journeys.steps.split import Split
 from onevoice.journeys.variables import variables_for
 from onevoice.kernel.clock import aware
 from onevoice.kernel.errors import ConfigurationError
@@ -257,10 +258,19 @@ def lift(warehouse: Warehouse, now: datetime, name: str, days: int = experiments
 
 
 def variants(
-    warehouse: Warehouse, now: datetime, name: str, step: str, against: str, days: int = experiments.HORIZON.days
+    warehouse: Warehouse,
+    now: datetime,
+    name: str,
+    step: str,
+    split: dict[str, Any],
+    days: int = experiments.HORIZON.days,
 ) -> dict[str, Any]:
-    """See insights.experiments.variants."""
-    return experiments.variants(warehouse, name, step, against, now, timedelta(days=days))
+    """See insights.experiments.variants; the first variant is what the others are held against. `dealt` is
+    journeys.dealing.standing, `adaptive` whether people are dealt by what earlier ones did."""
+    asked = msgspec.convert(split, Split)
+    compared = experiments.variants(warehouse, name, step, asked.variants[0].name, now, timedelta(days=days))
+    dealt = dealing.standing(warehouse, name, step, asked, now)
+    return {**compared, "dealt": dealt, "adaptive": dealt["by"] is not None}
 
 
 def cascade(

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import ibis
 import ibis.expr.types as ir
@@ -25,8 +25,9 @@ from onevoice.journeys.spans import duration
 from onevoice.kernel.clock import aware
 
 if TYPE_CHECKING:
-    from onevoice.journeys.steps.split import Split
+    from onevoice.journeys.steps.split import Split, Winner
     from onevoice.journeys.turn import Turn
+    from onevoice.warehouse import Warehouse
 
 DRAWS = 4_000
 """Draws by which a bandit weighs how likely each variant is the best: to about one percent."""
@@ -44,30 +45,33 @@ class Tally:
     since: datetime | None = None
 
 
-def shares(turn: Turn) -> dict[str, float]:
-    """Each variant's share of those who come now; together 1."""
-    split: Split = turn.node.asked
+def measure(split: Split) -> str | None:
+    """What the rule counts by which later people are dealt; None where only the weights deal."""
+    rule = split.winner or split.bandit
+    return rule.by if rule else None
+
+
+def shares(split: Split, tallies: Mapping[str, Tally], seed: str, now: datetime) -> dict[str, float]:
+    """Each variant's share of those who come now; together 1. The same seed gives a bandit the same shares."""
     total = sum(variant.weight for variant in split.variants)
     fixed = {variant.name: variant.weight / total for variant in split.variants}
-    if split.winner is None and split.bandit is None:
-        return fixed
-    by = split.winner.by if split.winner else split.bandit.by if split.bandit else "opened"
-    tallies = tally(turn, by, list(fixed))
     if split.bandit is not None:
-        return thompson(tallies, f"{turn.journey.name}|{turn.node.step}|{turn.now.isoformat()}")
-    found = winner(split, tallies, turn.now)
+        return thompson(tallies, seed)
+    found = winner(split.winner, tallies, now) if split.winner is not None else None
     return {name: float(name == found) for name in fixed} if found else fixed
 
 
-def winner(split: Split, tallies: Mapping[str, Tally], now: datetime) -> str | None:
-    """The variant with the highest rate once the rule says that there is one; of equals the first."""
-    assert split.winner is not None
+def winner(rule: Winner, tallies: Mapping[str, Tally], now: datetime) -> str | None:
+    """The variant with the highest rate once the rule says that there is one; of equals the first.
+
+    As long as nobody has done what counts nobody has won, however many have come: they have had no time to.
+    """
     began = [one.since for one in tallies.values() if one.since]
-    if split.winner.people is not None:
-        is_known = sum(one.people for one in tallies.values()) >= split.winner.people
+    if rule.people is not None:
+        is_known = sum(one.people for one in tallies.values()) >= rule.people
     else:
-        is_known = bool(began) and now >= min(began) + duration(split.winner.after or "", "")
-    if not is_known:
+        is_known = bool(began) and now >= min(began) + duration(rule.after or "", "")
+    if not is_known or not any(one.did for one in tallies.values()):
         return None
     return max(tallies, key=lambda name: tallies[name].did / max(1, tallies[name].people))
 
@@ -82,21 +86,37 @@ def thompson(tallies: Mapping[str, Tally], seed: str) -> dict[str, float]:
     return dict(zip(tallies, (float(share) for share in lifted), strict=True))
 
 
-def tally(turn: Turn, by: str, variants: Sequence[str]) -> dict[str, Tally]:
-    """People and reactions by variant, of everybody who has passed this step."""
-    warehouse = turn.warehouse
+def tally(warehouse: Warehouse, journey: str, step: str, by: str, variants: Sequence[str]) -> dict[str, Tally]:
+    """People and reactions by variant, of everybody who has passed the step."""
     passages = warehouse.table(PASSAGES)
-    mine = passages.filter(passages.journey == turn.journey.name, passages.step == turn.node.step)
+    mine = passages.filter(passages.journey == journey, passages.step == step)
     people = mine.group_by("enrolment_id", "customer_id").aggregate(way=mine.way.min(), since=mine.passed_at.min())
-    did = _did(turn, people, by).select("enrolment_id").distinct().mutate(did=ibis.literal(1))
+    did = _did(warehouse, people, by).select("enrolment_id").distinct().mutate(did=ibis.literal(1))
     rows = people.left_join(did, "enrolment_id")
     sums = rows.group_by("way").aggregate(people=rows.count(), did=rows.did.fill_null(0).sum(), since=rows.since.min())
     found = {row["way"]: Tally(row["people"], int(row["did"]), aware(row["since"])) for row in warehouse.rows(sums)}
     return {name: found.get(name, Tally(0, 0)) for name in variants}
 
 
-def _did(turn: Turn, people: ir.Table, by: str) -> ir.Table:
-    warehouse = turn.warehouse
+def standing(warehouse: Warehouse, journey: str, step: str, split: Split, now: datetime) -> dict[str, Any]:
+    """By what a split deals people and how each variant has fared: `by`, None where only the weights deal; `variants`
+    with `people`, how many of them `did` that (None without a rule), and the `share` of those who would come now."""
+    by, names = measure(split), [variant.name for variant in split.variants]
+    tallies = tally(warehouse, journey, step, by or "goal", names)
+    dealt = shares(split, tallies, seed(journey, step, now), now)
+    rows = {
+        name: {"people": one.people, "did": one.did if by else None, "share": dealt[name]}
+        for name, one in tallies.items()
+    }
+    return {"by": by, "variants": rows}
+
+
+def seed(journey: str, step: str, now: datetime) -> str:
+    """What a bandit's draws of one tick come from."""
+    return f"{journey}|{step}|{now.isoformat()}"
+
+
+def _did(warehouse: Warehouse, people: ir.Table, by: str) -> ir.Table:
     if by == "ordered":
         orders = made(warehouse.table(ORDERS)).select("customer_id", "ordered_at").join(people, "customer_id")
         return orders.filter(orders.ordered_at > orders.since)

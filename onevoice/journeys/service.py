@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import msgspec
+from msgspec.structs import replace
 from sqlalchemy import Connection, Row, func, select, tuple_
 
 from onevoice.delivery import holds
@@ -141,11 +143,11 @@ def cascade(connection: Connection, name: str, step: str) -> dict[str, Any]:
     return {"name": name, "step": step, "channels": channels, "topic": document.topic, "prices": usual_prices(asked)}
 
 
-def split(connection: Connection, name: str, step: str) -> tuple[dict[str, Any], bool]:
-    """What is asked about a split of the newest version, its first variant being what the others are held against; and
-    whether it deals people by what earlier ones did. Raises NotFound."""
+def split(connection: Connection, name: str, step: str) -> dict[str, Any]:
+    """What is asked about a split of the newest version. Raises NotFound."""
     _, asked = _asked(connection, name, step, "split")
-    return {"name": name, "step": step, "against": asked.variants[0].name}, bool(asked.winner or asked.bandit)
+    bare = replace(asked, variants=[replace(one, steps=[]) for one in asked.variants])
+    return {"name": name, "step": step, "split": msgspec.to_builtins(bare)}
 
 
 def _asked(connection: Connection, name: str, step: str, kind: str) -> tuple[Document, Any]:

@@ -101,7 +101,12 @@ def test_the_variants_of_a_split_are_compared(engine: Engine, typed: Any) -> Non
     found = told(typed, "journey", "variants", "tried", "ab")[0]
     assert found["against"]["variant"] == "short" and found["adaptive"]
     assert found["against"]["n"] + sum(one["n"] for one in found["variants"]) == 2
-    assert "may be the time's" in typed("journey", "variants", "tried", "ab")[1]
+    dealt = found["dealt"]["variants"]
+    assert found["dealt"]["by"] == "clicked" and {one["did"] for one in dealt.values()} == {0}
+    assert sum(one["people"] for one in dealt.values()) == 2
+    assert sum(one["share"] for one in dealt.values()) == pytest.approx(1)
+    printed = typed("journey", "variants", "tried", "ab")[1]
+    assert "may be the time's" in printed and "clicked" in printed
 
 
 def test_a_journey_is_paused_resumed_stopped_launched_anew_and_put_away(engine: Engine, typed: Any) -> None:

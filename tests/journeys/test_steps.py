@@ -10,7 +10,7 @@ import pytest
 
 from onevoice.customers.facts import TRAITS
 from onevoice.delivery.facts import MESSAGES
-from onevoice.journeys.dealing import Tally, thompson
+from onevoice.journeys.dealing import Tally, standing, thompson
 from onevoice.journeys.facts import EFFECTS, ENROLMENTS, PASSAGES
 from onevoice.journeys.service import SavedJourney
 from onevoice.journeys.steps import cascade as cascades
@@ -102,13 +102,19 @@ def test_a_split_sends_whoever_comes_later_the_way_of_the_winner(duck: Warehouse
     ]
     live = walk({"id": "deal", "split": {"variants": variants, "winner": {"by": "opened", "people": 40}}})
     tick(duck, [live], NOW)
-    first = ways(duck)
-    for number in [number for number, _, way in first if way == "b"]:
-        react(duck, number, "push", "opened", NOW + HOUR)
     customer(duck, *(number + 1 for number in numbers))
+    tick(duck, [live], NOW + HOUR)  # enough have come, but nobody has had the time to react: nobody has won
+    first = ways(duck)
+    assert {way for number, _, way in first if number not in numbers} == {"a", "b"}
+    for number in [number for number, _, way in first if way == "b"]:
+        react(duck, number, "push", "opened", NOW + 2 * HOUR)
+    customer(duck, *(number + 2 for number in numbers))
     tick(duck, [live], NOW + DAY)
-    assert {way for number, _, way in ways(duck) if number not in numbers} == {"b"}
-    assert {way for _, _, way in first} == {"a", "b"}
+    assert {way for number, _, way in ways(duck) if (number, _, way) not in first} == {"b"}
+    asked = live.document.steps[0].asked
+    told = standing(duck, live.name, "deal", asked, NOW + DAY)
+    assert told["by"] == "opened" and [one["share"] for one in told["variants"].values()] == [0.0, 1.0]
+    assert told["variants"]["a"]["did"] == 0 < told["variants"]["b"]["did"] < told["variants"]["b"]["people"]
 
 
 def test_a_bandit_deals_most_to_what_has_proved_best_and_never_forgets_the_others() -> None:

@@ -71,7 +71,10 @@ def _lay(step: Step, after: str, layout: Layout) -> str:
 
 
 def _move(turn: "Turn", here: ir.Table) -> ir.Table:
-    shares = dealing.shares(turn)
+    split: Split = turn.node.asked
+    by, names = dealing.measure(split), [variant.name for variant in split.variants]
+    tallies = dealing.tally(turn.warehouse, turn.journey.name, turn.node.step, by, names) if by else {}
+    shares = dealing.shares(split, tallies, dealing.seed(turn.journey.name, turn.node.step, turn.now), turn.now)
     bounds = turn.warehouse.stage("split_bounds", dealing.bounds(shares))
     dealt = turn.warehouse.stage("dealt", turn.remembered("dealt", lambda: dealing.dealt(turn, here, bounds)))
     turn.passed(dealt, dealt.way)

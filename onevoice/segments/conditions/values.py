@@ -17,7 +17,7 @@ from onevoice.segments.conditions.kind import Asked, Number, Value
 COMPARISONS = ("equals", "not_equals", "one_of", "contains", "at_least", "at_most", "above", "below", "exists")
 
 
-class Compared(Asked, frozen=True, kw_only=True):
+class Compared(Asked, frozen=True, kw_only=True, omit_defaults=True):
     """The comparisons there are. `contains` asks for a part of a text, or for a member of a list."""
 
     equals: Value | None = None
@@ -31,7 +31,7 @@ class Compared(Asked, frozen=True, kw_only=True):
     exists: Literal[True] | None = None
 
 
-class Filter(Compared, frozen=True, kw_only=True):
+class Filter(Compared, frozen=True, kw_only=True, omit_defaults=True):
     """Comparisons of a property, all of which must hold.
 
     `same_as` and `differs_from` name a step of a sequence, counted from 1: its value of the same property, or of the
