@@ -76,11 +76,9 @@ def launch(
 ) -> Launched:
     """It takes in who comes from now on. An error in a template holds it back (409, which names it)."""
     with database.connect() as connection:
-        document = service.get(connection, name).document
-        told = circumstances(
-            request.app.state.settings.channels, ask.ask("audience", segment=document.entry.segment or "")
-        )
-        doubts = launching.findings(connection, document, told)
+        found = service.get(connection, name)
+        told = circumstances(request.app.state.settings.channels, ask.ask("audience", journey=found.plain))
+        doubts = launching.findings(connection, found.document, told)
     if not anyway:
         launching.hold_back(name, doubts)
     changed = _change(database, now, name, "launch")

@@ -15,6 +15,9 @@ from onevoice.api.template_words import WORDS
 from onevoice.api.templates import variables_of
 from onevoice.content import checks, preview, templates
 from onevoice.delivery.launching import circumstances
+from onevoice.journeys import service
+from onevoice.journeys.entries import BY_EVENT
+from onevoice.journeys.launching import used
 from onevoice.kernel.errors import NotFound, OneVoiceError
 from onevoice.kernel.locales import LOCALES, direction, negotiated
 
@@ -39,31 +42,37 @@ def shown(
     name: str,
     customer: Annotated[str, Query()] = "",
     locale: Annotated[str, Query()] = "",
+    journey: Annotated[str, Query()] = "",
     lang: Annotated[str, Query()] = "",
 ) -> HTMLResponse:
-    """`lang` is the page's language, `locale` the message's, `customer` an id; wants the cookie of the start page."""
+    """`lang` is the page's language, `locale` the message's, `customer` an id, `journey` the one whose event is shown;
+    wants the cookie of the start page."""
     words_in = lang if lang in LOCALES else negotiated(request.headers.get("accept-language"))
-    asked = {"name": name, "heading": name, "customer": customer, "wished": locale}
+    asked = {"name": name, "heading": name, "customer": customer, "wished": locale, "journey": journey}
     if not is_allowed(request):
         return _html(words_in, asked | {"locked": True, "heading": WORDS[words_in]["title"]}, 401)
     try:
-        return _html(words_in, asked | _seen(request, name, customer.strip(), locale, words_in))
+        return _html(words_in, asked | _seen(request, name, customer.strip(), locale, journey, words_in))
     except OneVoiceError as error:
         return _html(words_in, asked | {"problem": error.message}, error.status)
 
 
-def _seen(request: Request, name: str, customer: str, locale: str, words_in: str) -> dict[str, Any]:
+def _seen(request: Request, name: str, customer: str, locale: str, journey: str, words_in: str) -> dict[str, Any]:
     if customer and not customer.lstrip("-").isdecimal():
         raise NotFound(f"{customer!r} is no customer's id; a search gives it")
-    with database(request).connect() as connection:
+    pool = database(request)
+    with pool.connect() as connection:
         template = templates.get(connection, name)
-    variables, wished = variables_of(engine_client(request), int(customer) if customer else None, locale)
+        senders = [one for one in service.all_journeys(connection) if name in {sent for sent, _ in used(one.document)}]
+    number = int(customer) if customer else None
+    variables, wished = variables_of(engine_client(request), pool, number, locale, journey)
     told = circumstances(request.app.state.settings.channels, {"customers": [variables], "locales": {}})
     seen = [_worded(one, wished, WORDS[words_in]) for one in preview.preview(template, variables, wished)]
     shown = {one["channel"]: one["locale"] for one in seen}
     others = [one for one in seen if one["channel"] != "email"]
     return {
         "heading": template.options.title or name,
+        "journeys": [one.name for one in senders if one.document.entry.way in BY_EVENT],
         "email": next((one for one in seen if one["channel"] == "email"), None),
         "others": others,
         "both": len(seen) > len(others),
@@ -95,7 +104,16 @@ def _worded(one: dict[str, Any], wished: str, words: Any) -> dict[str, Any]:
 
 def _html(locale: str, values: dict[str, Any], status: int = 200) -> HTMLResponse:
     body = _page.render(
-        **{"locked": False, "problem": None, "email": None, "others": [], "doubts": [], "both": False, **values},
+        **{
+            "locked": False,
+            "problem": None,
+            "email": None,
+            "others": [],
+            "journeys": [],
+            "doubts": [],
+            "both": False,
+            **values,
+        },
         words=WORDS[locale],
         locale=locale,
         locales=LOCALES,

@@ -14,6 +14,7 @@ from onevoice.content.checks import Finding
 from onevoice.delivery import trial
 from onevoice.delivery.launching import circumstances
 from onevoice.engine.client import EngineClient
+from onevoice.journeys import service as journeys
 from onevoice.kernel.errors import NotFound
 
 router = APIRouter(tags=["content"])
@@ -80,6 +81,7 @@ class Preview(BaseModel):
     locale: str = Field("", description="Left out: the customer's own")
     channel: str = Field("", description="Left out: all channels of the template")
     definition: Document | None = Field(None, description="A template that is not saved yet, in place of the saved one")
+    journey: str = Field("", description="The journey whose message it is, for `event`; left out: none")
 
 
 class Seen(BaseModel):
@@ -102,6 +104,7 @@ class Test(BaseModel):
     address: str = Field(description="One of the test list")
     customer_id: int | None = Field(None, description="Whose message to send; left out: typical values")
     locale: str = ""
+    journey: str = Field("", description="The journey whose message it is, for `event`; left out: none")
 
 
 class Sent(BaseModel):
@@ -164,14 +167,14 @@ async def checked(request: Request, ask: Ask, database: Database, name: Name, bo
 def previewed(ask: Ask, database: Database, name: Name, body: Preview) -> list[Seen]:
     """On each channel; the variables are looked up as the hand-off does it. Nothing is saved or sent."""
     template = _template(database, name, body.definition)
-    variables, locale = variables_of(ask, body.customer_id, body.locale)
+    variables, locale = variables_of(ask, database, body.customer_id, body.locale, body.journey)
     return [Seen(**one) for one in preview.preview(template, variables, locale, body.channel)]
 
 
 @router.post("/v1/templates/{name}/test", summary="Send a test", status_code=202)
 def tested(ask: Ask, database: Database, now: Now, name: Name, body: Test) -> Sent:
     """Queues one message to an address of the test list. No figure counts it, and its links change nobody's choices."""
-    variables, locale = variables_of(ask, body.customer_id, body.locale)
+    variables, locale = variables_of(ask, database, body.customer_id, body.locale, body.journey)
     with database.begin() as connection:
         template = templates.get(connection, name)
         message_id = trial.send_test(
@@ -234,11 +237,15 @@ def part_saved(database: Database, now: Now, kind: Kind, name: PartName, body: D
     return Saved(name=name, version=version, changed=changed)
 
 
-def variables_of(ask: EngineClient, customer_id: int | None, locale: str) -> tuple[dict[str, Any], str]:
+def variables_of(
+    ask: EngineClient, database: Any, customer_id: int | None, locale: str, journey: str = ""
+) -> tuple[dict[str, Any], str]:
     """A customer's variables, or typical ones, and the locale: the one wished for, else the customer's."""
     if customer_id is None:
         return sample.VARIABLES, locale or "en"
-    found = ask.ask("variables", customer_ids=[customer_id]).get(str(customer_id))
+    with database.connect() as connection:
+        plain = journeys.get(connection, journey).plain if journey else None
+    found = ask.ask("variables", customer_ids=[customer_id], journey=plain).get(str(customer_id))
     if found is None:
         raise NotFound(f"There is no customer {customer_id}; it may have been merged: search by an identifier")
     return found, locale or found["customer"]["locale"]

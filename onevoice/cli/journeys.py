@@ -199,10 +199,11 @@ def launch(
 
     found = settings(data_dir)
     with database.opened(found) as pool, pool.connect() as connection:
-        document = service.get(connection, name).document
+        saved = service.get(connection, name)
+        document = saved.document
         try:
             engine = EngineClient(found)
-            audience = engine.ask("audience", segment=document.entry.segment or "")
+            audience = engine.ask("audience", journey=saved.plain)
             foreseen = results.foreseen(engine, document, locale)
         except Unavailable:
             audience, foreseen = None, ""

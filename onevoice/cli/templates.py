@@ -14,6 +14,7 @@ app.add_typer(test_list, name="test-list")
 
 Name = Annotated[str, typer.Argument(help="The template's name")]
 Locale = Annotated[str, typer.Option(help="Left out: the customer's own")]
+Journey = Annotated[str, typer.Option(help="The journey whose message it is, for `event`; left out: none")]
 Customer = Annotated[int | None, typer.Option(help="A real customer's id; left out: typical values. Needs the engine")]
 Channel = Annotated[str, typer.Argument(help="email, sms, push, whatsapp or call")]
 Address = Annotated[str, typer.Argument(help="An e-mail address, a number, a token")]
@@ -139,6 +140,7 @@ def previewed(
     customer: Customer = None,
     locale: Locale = "",
     channel: Annotated[str, typer.Option(help="Left out: all")] = "",
+    journey: Journey = "",
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
@@ -147,7 +149,7 @@ def previewed(
     from onevoice.content import preview, templates
 
     found = settings(data_dir)
-    variables, wished = _variables(found, customer, locale)
+    variables, wished = _variables(found, customer, locale, journey)
     with database.opened(found) as pool, pool.connect() as connection:
         seen = preview.preview(templates.get(connection, name), variables, wished, channel)
     if as_json:
@@ -171,6 +173,7 @@ def tested(
     address: Address,
     customer: Customer = None,
     locale: Locale = "",
+    journey: Journey = "",
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
@@ -180,7 +183,7 @@ def tested(
     from onevoice.delivery import trial
 
     found = settings(data_dir)
-    variables, wished = _variables(found, customer, locale)
+    variables, wished = _variables(found, customer, locale, journey)
     with database.opened(found) as pool, pool.begin() as connection:
         message_id = trial.send_test(
             connection,
@@ -233,14 +236,18 @@ def removed(channel: Channel, address: Address, data_dir: DataDir = None) -> Non
     typer.echo(f"Tests go to {address} no more. Undo: onevoice template test-list add {channel} {address}")
 
 
-def _variables(found: Any, customer: int | None, locale: str) -> tuple[dict[str, Any], str]:
+def _variables(found: Any, customer: int | None, locale: str, journey: str) -> tuple[dict[str, Any], str]:
+    from onevoice import database
     from onevoice.content import sample
     from onevoice.engine.client import EngineClient
+    from onevoice.journeys import service
     from onevoice.kernel.errors import NotFound
 
     if customer is None:
         return sample.VARIABLES, locale or "en"
-    answer = EngineClient(found).ask("variables", customer_ids=[customer]).get(str(customer))
+    with database.opened(found) as pool, pool.connect() as connection:
+        plain = service.get(connection, journey).plain if journey else None
+    answer = EngineClient(found).ask("variables", customer_ids=[customer], journey=plain).get(str(customer))
     if answer is None:
         raise NotFound(f"There is no customer {customer}; it may have been merged: search by an identifier")
     return answer, locale or answer["customer"]["locale"]

@@ -6,7 +6,7 @@ links are dead is asked apart (`links.dead`), because it takes seconds.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -65,6 +65,7 @@ class Circumstances:
     prices: Mapping[str, Decimal] = field(default_factory=dict)  # of one message or SMS part, by channel
     senders: Mapping[str, str] = field(default_factory=dict)  # by channel, as the settings have them
     channels: Sequence[str] = ()  # those it is to be sent on
+    event: bool = True  # whether its journey is one that people come into by an event
 
 
 NOTHING_KNOWN = Circumstances()
@@ -94,8 +95,7 @@ def check_saved(
         except NotFound:
             found.append(Finding("error", "no_template", seen={"template": name}, template=name))
             continue
-        circumstances = Circumstances(told.customers, told.audience, told.prices, told.senders, wanted)
-        found += [one for one in check(template, circumstances) if one.channel in ("", *wanted)]
+        found += [one for one in check(template, replace(told, channels=wanted)) if one.channel in ("", *wanted)]
     return found
 
 
@@ -135,6 +135,8 @@ def _variables(variant: Variant, told: Circumstances) -> Iterator[Finding]:
     for names in sorted(every):
         if not _is_known(names, variant.brand):
             yield Finding("error", "unknown_variable", seen={"variable": ".".join(names)})
+        elif names[0] == "event" and not told.event:
+            yield Finding("error", "no_event", seen={"variable": ".".join(names)})
     for names in sorted(relied):
         missing = sum(asked.value(one, names) in (None, "", []) for one in told.customers)
         if missing and _is_known(names, variant.brand) and names[0] not in sample.OURS:

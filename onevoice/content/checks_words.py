@@ -34,6 +34,13 @@ SENTENCES: Mapping[str, Mapping[str, str]] = {
         "id": "{{{{ {variable} }}}} tidak dikenal dan tampil kosong; periksa namanya",
         "ar": "{{{{ {variable} }}}} غير معروف ويظهر فارغًا؛ تحقق من الاسم",
     },
+    "no_event": {
+        "en": "{{{{ {variable} }}}} shows as nothing: no event brings people into this journey",
+        "it": "{{{{ {variable} }}}} resta vuoto: in questo percorso non si entra con un evento",
+        "ro": "{{{{ {variable} }}}} rămâne gol: în acest parcurs nu se intră printr-un eveniment",
+        "id": "{{{{ {variable} }}}} tampil kosong: perjalanan ini tidak dimasuki lewat peristiwa",
+        "ar": "{{{{ {variable} }}}} يظهر فارغًا: لا يُدخل إلى هذه الرحلة عبر حدث",
+    },
     "missing_for_customers": {
         "en": "{missing} of {customers} customers tried have no {variable}; add `| default: '...'` or an if",
         "it": "{missing} clienti su {customers} provati non hanno {variable}: aggiungi `| default: '...'` o un if",

@@ -37,12 +37,17 @@ VARIABLES: dict[str, Any] = {
         "country": "US",
         "favourite_category": "Fresh vegetables",
         "products": [{"name": product["name"]} for product in _PRODUCTS[:4]],
+        "traits": {"tier": "gold"},
     },
     "favourite": {"category": "Fresh vegetables", "products": [product["name"] for product in _PRODUCTS[:4]]},
     "recommended": _PRODUCTS,
     "viewed": _PRODUCTS[:3],
+    "event": {
+        "name": "Cart Updated",
+        "at": "2026-03-02T09:00:00Z",
+        "properties": {"cart_id": "c-1", "currency": "EUR", "total": 11.07, "products": _PRODUCTS[:4]},
+    },
     "journey": "sample",
-    "topic": "offers",
     PLANNED_AT: "2026-03-02T10:00:00+00:00",
 }
 """What the hand-off freezes with a message."""
@@ -50,5 +55,5 @@ VARIABLES: dict[str, Any] = {
 OURS = frozenset((*UNTRACKED, OPEN_PIXEL, CONFIRM, "brand"))
 """What rendering adds to that."""
 
-OF_A_MOMENT = frozenset(("event", "coupon", "loyalty"))
-"""What only some messages come with: of a journey that an event began, that gives a coupon or knows of points."""
+OF_A_MOMENT = frozenset(("coupon", "loyalty"))
+"""What only some messages come with: of a step that gives a coupon, or where points are kept."""

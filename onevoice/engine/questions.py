@@ -21,6 +21,8 @@ from onevoice.events.facts import EVENTS
 from onevoice.insights import cascades, experiments, metrics
 from onevoice.insights import power as powers
 from onevoice.journeys import best, dealing, leaving, why
+from onevoice.journeys.begun import came
+from onevoice.journeys.entries import BY_EVENT
 from onevoice.journeys.figures import figures
 from onevoice.journeys.steps.split import Split
 from onevoice.journeys.variables import variables_for
@@ -163,15 +165,23 @@ def standing(
 
 
 def variables(
-    warehouse: Warehouse, now: datetime, customer_ids: list[int], journey: str = ""
+    warehouse: Warehouse, now: datetime, customer_ids: list[int], journey: dict[str, Any] | None = None
 ) -> dict[str, dict[str, Any]]:
-    """By customer, what a message planned now would be personalised with, see journeys.variables."""
-    return {str(one): found for one, found in variables_for(warehouse, customer_ids, now, journey).items()}
+    """By customer, what a message of a journey planned now would be personalised with, see journeys.variables."""
+    laid = why.version_of(journey) if journey else None
+    return {str(one): found for one, found in variables_for(warehouse, customer_ids, now, laid).items()}
 
 
-def audience(warehouse: Warehouse, now: datetime, segment: str = "", sample: int = 50) -> dict[str, Any]:
-    """Customers by locale, of a segment or all, and the variables of some of them; for checks before launch."""
+def audience(
+    warehouse: Warehouse, now: datetime, segment: str = "", journey: dict[str, Any] | None = None, sample: int = 50
+) -> dict[str, Any]:
+    """Customers by locale and the variables of some of them, for checks before launch: of a segment, of whoever does
+    what lets people into a journey, or of all."""
     profiles = warehouse.table(PROFILES)
+    laid = why.version_of(journey) if journey else None
+    segment = segment or (laid.document.entry.segment or "" if laid else "")
+    if laid and laid.document.entry.way in BY_EVENT:
+        profiles = profiles.semi_join(came(warehouse, laid), "customer_id")
     if segment:
         members = warehouse.table(SEGMENT_MEMBERS)
         profiles = profiles.semi_join(members.filter(members.segment == segment), "customer_id")
@@ -182,7 +192,7 @@ def audience(warehouse: Warehouse, now: datetime, segment: str = "", sample: int
     )
     return {
         "locales": {row["locale"]: row["customers"] for row in locales},
-        "customers": list(variables_for(warehouse, [row["customer_id"] for row in some], now).values()),
+        "customers": list(variables_for(warehouse, [row["customer_id"] for row in some], now, laid).values()),
     }
 
 

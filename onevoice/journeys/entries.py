@@ -13,6 +13,9 @@ from onevoice.segments.tree import condition
 
 WAYS = ("segment", "left", "event", "schedule", "date", "api", "code")
 
+BY_EVENT = frozenset(("left", "event", "api", "code"))
+"""Those by which an event lets somebody in."""
+
 Reentry = str
 """`never`; `always`; `per key`; or after how long, `30 days`. Nobody is in a journey twice at once, but per key."""
 

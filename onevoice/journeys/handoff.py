@@ -4,7 +4,7 @@ The receiver keeps the watermark (the last tick queued) in the transaction that 
 by the warehouse as PostgreSQL's COPY reads them, and pass through here by the thousand.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 import ibis
@@ -37,15 +37,17 @@ def hand_off(warehouse: Warehouse, connection: Connection, now: datetime) -> int
     if last <= position:
         return 0
     planned = warehouse.stage("handed_off", messages.filter(messages.tick > position, messages.tick <= last))
-    versions = templates.newest_versions(connection)
+    here = {row["template"] for row in warehouse.rows(planned.select("template").distinct())}
+    versions = {name: version for name, version in templates.newest_versions(connection).items() if name in here}
     asked = templates.mentioned(connection, versions, OPTIONAL)
     known = {
         "template": pa.array(list(versions), pa.string()),
         "template_version": pa.array(list(versions.values()), pa.int64()),
     }
     versioned = planned.left_join(warehouse.stage("template_versions", pa.table(known)), "template")
-    rows = personalised(warehouse, versioned.drop("template_right"), asked)
-    rows = _placed(warehouse, connection, _ranked(warehouse, connection, rows))
+    journeys = service.all_journeys(connection)
+    rows = personalised(warehouse, versioned.drop("template_right"), asked, [one.laid_out for one in journeys])
+    rows = _placed(warehouse, connection, _ranked(warehouse, journeys, rows))
     queued = queue.enqueue(connection, _lines(warehouse, rows, now), last)
     _cancel_what_is_over(warehouse, connection, planned)
     return queued
@@ -60,14 +62,13 @@ def _cancel_what_is_over(warehouse: Warehouse, connection: Connection, planned: 
             holds.place(connection, holds.CANCEL, holds.Scope(journey=name), "journey")
 
 
-def _ranked(warehouse: Warehouse, connection: Connection, rows: ir.Table) -> ir.Table:
+def _ranked(warehouse: Warehouse, journeys: Sequence[service.SavedJourney], rows: ir.Table) -> ir.Table:
     """Messages with their journey's priority, and whether they are what the customer has asked for."""
-    found = service.all_journeys(connection)
     known = {
-        "journey": pa.array([one.name for one in found], pa.string()),
-        "priority": pa.array([one.document.priority for one in found], pa.int64()),
-        "transactional": pa.array([int(one.document.transactional) for one in found], pa.int64()),
-        "quiet": pa.array([_own_hours(one.document.policy) for one in found], pa.string()),
+        "journey": pa.array([one.name for one in journeys], pa.string()),
+        "priority": pa.array([one.document.priority for one in journeys], pa.int64()),
+        "transactional": pa.array([int(one.document.transactional) for one in journeys], pa.int64()),
+        "quiet": pa.array([_own_hours(one.document.policy) for one in journeys], pa.string()),
     }
     return rows.left_join(warehouse.stage("journey_ranks", pa.table(known)), "journey").drop("journey_right")
 

@@ -1,11 +1,13 @@
 """Before a journey is launched: the templates it sends are checked, and an error in one of them holds it back."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from sqlalchemy import Connection
 
 from onevoice.content.checks import Circumstances, Finding, check_saved
 from onevoice.journeys.document import Document, all_steps
+from onevoice.journeys.entries import BY_EVENT
 from onevoice.journeys.steps.call import CHANNEL, Call
 from onevoice.journeys.steps.cascade import Cascade
 from onevoice.journeys.steps.send import Send
@@ -14,6 +16,7 @@ from onevoice.kernel.errors import Conflict
 
 def findings(connection: Connection, document: Document, told: Circumstances) -> list[Finding]:
     """The doubts about what a journey would send, errors first."""
+    told = replace(told, event=document.entry.way in BY_EVENT)
     found = check_saved(connection, sorted(set(used(document))), told)
     return sorted(found, key=lambda one: one.severity != "error")
 

@@ -4,10 +4,11 @@ Events and traits enter by the inbox like any other, webhooks go through the del
 written to the database: all in one transaction with the position.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import ibis.expr.types as ir
 import msgspec
 from sqlalchemy import Connection
 
@@ -20,6 +21,7 @@ from onevoice.delivery.schemas import QueuedMessage
 from onevoice.events import door
 from onevoice.events.vocabulary import EventEntry
 from onevoice.journeys import service
+from onevoice.journeys.begun import begun
 from onevoice.journeys.facts import EFFECTS
 from onevoice.journeys.steps.rewards import HANDLERS, Reward
 from onevoice.kernel.clock import aware
@@ -50,11 +52,13 @@ def carry_out(warehouse: Warehouse, connection: Connection, now: datetime) -> in
         planned = planned.filter(planned.journey.notin(stopped))
     names = identifiers.select("identifier_id", "namespace", "value")
     rows = warehouse.rows(planned.left_join(names, "identifier_id").drop("identifier_id_right"))
+    calls = planned.filter(planned.kind == "webhook")
+    began = _began(warehouse, connection, calls) if any(row["kind"] == "webhook" for row in rows) else {}
     by_kind: dict[str, list[Row]] = {}
     for row in rows:
         by_kind.setdefault(row["kind"], []).append({**row, "asked": msgspec.json.decode(row["asked"])})
     _tell(connection, [*by_kind.pop("update", []), *by_kind.pop("event", [])], now)
-    queue.add(connection, _webhooks(by_kind.pop("webhook", []), now))
+    queue.add(connection, _webhooks(by_kind.pop("webhook", []), began, now))
     _list(connection, by_kind.pop("audience", []), now)
     for kind, some in by_kind.items():
         if kind in HANDLERS:
@@ -116,7 +120,13 @@ def entry(kind: str, message_id: str, at: datetime, call: dict[str, Any]) -> byt
     return msgspec.json.encode(EventEntry(kind, message_id, at, msgspec.Raw(msgspec.json.encode(call))))
 
 
-def _webhooks(rows: Iterable[Row], now: datetime) -> Iterable[QueuedMessage]:
+def _began(warehouse: Warehouse, connection: Connection, calls: ir.Table) -> dict[str, Any]:
+    """By enrolment, the event by which one came into the journey."""
+    found = begun(warehouse, calls, [one.laid_out for one in service.all_journeys(connection)])
+    return {row["enrolment_id"]: msgspec.json.decode(row["event"]) for row in warehouse.rows(found)}
+
+
+def _webhooks(rows: Iterable[Row], began: Mapping[str, Any], now: datetime) -> Iterable[QueuedMessage]:
     """Calls for the queue. They are no marketing: no consent is asked, and one in doubt is tried again, for the
     receiver knows a repetition by its id."""
     for row in rows:
@@ -128,6 +138,7 @@ def _webhooks(rows: Iterable[Row], now: datetime) -> Iterable[QueuedMessage]:
                 "step": row["step"],
                 "customer_id": str(row["customer_id"]),
                 "identifier": {"namespace": row["namespace"], "value": row["value"]},
+                "event": began.get(row["enrolment_id"]),
                 **row["asked"].get("data", {}),
             },
         }

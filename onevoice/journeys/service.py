@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, func, select, tuple_
 from onevoice.delivery import holds
 from onevoice.delivery.holds import Scope
 from onevoice.journeys.document import FINISH, LEAVE, Document, Status, all_steps, parse, written
-from onevoice.journeys.laid import laid
+from onevoice.journeys.laid import Laid, laid
 from onevoice.journeys.models import journey as table
 from onevoice.journeys.steps.cascade import usual_prices
 from onevoice.journeys.steps.rewards import require_handler
@@ -35,9 +35,19 @@ class SavedJourney:
     moves: Mapping[str, str] = field(default_factory=dict)  # of who stands at a step of an older version
 
     @property
+    def laid_out(self) -> Laid:
+        """The version, checked and laid out."""
+        return laid(self.name, self.version, self.definition)
+
+    @property
     def document(self) -> Document:
         """The checked document."""
-        return laid(self.name, self.version, self.definition).document
+        return self.laid_out.document
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """The version as the engine is asked about it."""
+        return {"name": self.name, "version": self.version, "definition": self.definition}
 
 
 def save(

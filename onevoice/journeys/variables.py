@@ -4,7 +4,7 @@ Built in the warehouse, text by text: a million messages are a million rows of o
 What no template asks for is not looked up.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,11 +18,15 @@ from onevoice.catalog.recommendations import frequent
 from onevoice.customers.facts import PROFILES
 from onevoice.events.commerce import SHOWN as VIEWS
 from onevoice.events.facts import EVENTS
+from onevoice.journeys.begun import begun, instant
+from onevoice.journeys.laid import Laid
 from onevoice.kernel.clock import naive
 from onevoice.warehouse import Warehouse
 
-OPTIONAL = ("recommended", "viewed")
-"""Variables that are looked up only where a template asks for them."""
+PRODUCT_LISTS = ("recommended", "viewed")
+
+OPTIONAL = (*PRODUCT_LISTS, "traits", "event")
+"""What is looked up only where a template asks for it."""
 
 PRODUCTS_SHOWN = 6
 """How many products are recommended, and how many of those seen lately are named."""
@@ -31,24 +35,33 @@ VIEWED_WITHIN = timedelta(days=30)
 """What was looked at longer ago is not called recent."""
 
 
-def personalised(warehouse: Warehouse, planned: ir.Table, asked: Collection[str]) -> ir.Table:
+def personalised(
+    warehouse: Warehouse, planned: ir.Table, asked: Collection[str], journeys: Sequence[Laid] = ()
+) -> ir.Table:
     """The planned messages, each with `variables`: a JSON object of
 
-    - `customer`: first_name, last_name, locale, country, favourite_category, products (names of what they buy most)
+    - `customer`: first_name, last_name, locale, country, favourite_category, products (names of what they buy most);
+      with `traits` asked, also those, all of them
     - `favourite`: category, products; `journey`: its name; `planned_at`: an instant in UTC
     - `coupon`: code; null where the message gives none
     - `recommended`, `viewed`, where they are among `asked`: products with product_id, name, brand, category, url,
       image_url, price; the most fitting and the last seen first
+    - `event`, where it is asked: the one by which they came in (begun.py); null where none did
     """
     customers = warehouse.stage("written_to", planned.select("customer_id").distinct())
     named = favourites(warehouse.table(ORDER_LINES), warehouse.table(PRODUCTS), customers)
-    profiles = warehouse.table(PROFILES).select("customer_id", "first_name", "last_name", "country")
+    profiles = warehouse.table(PROFILES).select("customer_id", "first_name", "last_name", "country", "traits")
     rows = planned.left_join(profiles, "customer_id").drop("customer_id_right")
     rows = rows.left_join(named, "customer_id").drop("customer_id_right")
-    lists = {name: _look_up(warehouse, name, customers) for name in OPTIONAL if name in asked}
+    lists = {name: _look_up(warehouse, name, customers) for name in PRODUCT_LISTS if name in asked}
     for name, found in lists.items():
         rows = rows.left_join(found.rename({name: "products"}), "customer_id").drop("customer_id_right")
+    if "event" in asked:
+        by = begun(warehouse, planned, journeys)
+        keys = ("enrolment_id", "customer_id")
+        rows = rows.left_join(by, keys).drop(*(f"{key}_right" for key in keys))
     text = warehouse.json_string
+    traits = {"traits": ibis.coalesce(rows.traits, "{}")} if "traits" in asked else {}
     products = [rows[f"product_{place + 1}"] for place in range(NAMED)]
     members = {
         "customer": warehouse.json_object(
@@ -58,26 +71,35 @@ def personalised(warehouse: Warehouse, planned: ir.Table, asked: Collection[str]
             country=text(rows.country),
             favourite_category=text(rows.category),
             products=_array([warehouse.json_object(name=text(one)) for one in products], products),
+            **traits,
         ),
         "favourite": warehouse.json_object(
             category=text(rows.category), products=_array([text(one) for one in products], products)
         ),
         "journey": text(rows.journey),
         "coupon": _coupon(warehouse, rows),
-        "planned_at": text(rows.planned_at.strftime("%Y-%m-%dT%H:%M:%SZ")),
+        "planned_at": text(instant(rows.planned_at)),
         **{name: ibis.coalesce(rows[name], "[]") for name in lists},
+        **({"event": ibis.coalesce(rows.event, "null")} if "event" in asked else {}),
     }
     return rows.mutate(variables=warehouse.json_object(**members)).select(*planned.columns, "variables")
 
 
 def variables_for(
-    warehouse: Warehouse, customers: Collection[int], now: datetime, journey: str = ""
+    warehouse: Warehouse, customers: Collection[int], now: datetime, journey: Laid | None = None
 ) -> dict[int, dict[str, Any]]:
-    """By customer, the variables that a message planned now would have; all that can be looked up is."""
+    """By customer, the variables that a message of a journey (or of none) planned now would have; all that can be
+    looked up is, with their newest event of the kind that lets people in."""
     profiles = warehouse.table(PROFILES)
     wanted = profiles.filter(profiles.customer_id.isin(list(customers))).select("customer_id", "locale")
-    planned = wanted.mutate(journey=ibis.literal(journey), planned_at=ibis.literal(naive(now)))
-    rows = warehouse.rows(personalised(warehouse, planned, OPTIONAL).select("customer_id", "variables"))
+    planned = wanted.mutate(
+        journey=ibis.literal(journey.name if journey else ""),
+        enrolment_id=ibis.literal(""),
+        planned_at=ibis.literal(naive(now)),
+    )
+    rows = warehouse.rows(
+        personalised(warehouse, planned, OPTIONAL, [journey] if journey else []).select("customer_id", "variables")
+    )
     return {row["customer_id"]: msgspec.json.decode(row["variables"]) for row in rows}
 
 

@@ -116,8 +116,8 @@ def case(connection: Connection, name: str) -> dict[str, Any]:
     named = [segment for segment in (entry.segment, entry.left) if segment]
     trees = {one.name: one.document["where"] for one in segments.all_segments(connection) if one.name in named}
     return {
-        "journey": _plain(found),
-        "live": [_plain(one) for one in service.live(connection)],
+        "journey": found.plain,
+        "live": [one.plain for one in service.live(connection)],
         "policy": written(store.current(connection).policy),
         "segments": trees,
     }
@@ -126,10 +126,6 @@ def case(connection: Connection, name: str) -> dict[str, Any]:
 def version_of(values: Mapping[str, Any]) -> Laid:
     """A version of a journey from plain values."""
     return laid(values["name"], values["version"], values["definition"])
-
-
-def _plain(found: service.SavedJourney) -> dict[str, Any]:
-    return {"name": found.name, "version": found.version, "definition": found.definition}
 
 
 def standing(warehouse: Warehouse, customer_id: int, case: Case, at: datetime, locale: str = "en") -> dict[str, Any]:

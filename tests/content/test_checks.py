@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from onevoice.content import checks, checks_words, sample, templates
+from onevoice.content import checks, checks_words, templates
 from onevoice.content.checks import Circumstances, Finding
 from onevoice.content.markup import contrast, seen
 from onevoice.content.parts import Kit
@@ -45,6 +45,8 @@ WHATSAPP = {"template": "offers_1", "body": "Hello {{ customer.first_name }}, he
     [
         (mail(), mail("{{ custommer.name }}"), "unknown_variable"),
         (mail("{{ customer.first_name }}"), mail("{{ customer.frist_name }}"), "unknown_variable"),
+        (mail("{{ customer.traits.tier }}"), mail("{{ customer.tier }}"), "unknown_variable"),
+        (mail("{{ event.properties.total }}"), mail("{{ event.total }}"), "unknown_variable"),
         (mail(), mail(mjml="<mjml><mj-body></mj-body></mjml>"), "no_unsubscribe"),
         (mail(options={"transactional": True}), mail(mjml="<mjml><mj-body></mj-body></mjml>"), "no_unsubscribe"),
         (mail(subject="x" * 60), mail(subject="x" * 61), "long_subject"),
@@ -186,5 +188,6 @@ def test_every_rule_has_a_sentence_in_every_language_with_the_same_gaps() -> Non
         assert len({checks_words.said(rule, seen_by, locale).count("7") for locale in LOCALES}) == 1, rule
 
 
-def test_the_sample_is_what_the_hand_off_makes() -> None:
-    assert {"customer", "favourite", "journey", "recommended", "viewed"} <= set(sample.VARIABLES)
+def test_an_event_is_asked_for_only_where_one_lets_people_in() -> None:
+    assert "no_event" in rules(mail("{{ event.properties.total }}"), event=False)
+    assert "no_event" not in rules(mail("{{ event.properties.total }}"))

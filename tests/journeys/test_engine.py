@@ -117,6 +117,7 @@ def test_what_steps_do_outside_is_done_once_and_comes_back_by_the_inbox(
     assert (call.channel, call.address) == ("webhook", "https://shop.example/hook")
     body = json.loads(call.variables)
     assert body["data"]["identifier"] == {"namespace": "user_id", "value": "anna"} and body["data"]["b"] == 2
+    assert body["data"]["event"]["name"] == "Signed Up"
     assert [(one.step, one.asked) for one in given] == [("p", {"amount": 100})]
 
 
