@@ -1,7 +1,6 @@
 """Webhooks as Standard Webhooks has them: signed, with an id by which a repetition is known."""
 
 import asyncio
-import json
 from base64 import b64encode
 from uuid import uuid4
 

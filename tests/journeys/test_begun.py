@@ -1,4 +1,4 @@
-"""What is said to somebody may speak of the event by which they came in: their cart as it stands, the order they made."""
+"""What is said to somebody may speak of the event by which they came in: their cart as it stands, their order."""
 
 import json
 from datetime import timedelta
