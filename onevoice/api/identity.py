@@ -1,4 +1,4 @@
-"""Who is who over HTTP: merge, part, block, preview and undo, and why links do not join."""
+"""Who is who over HTTP: merge, part, block, preview and undo, everybody anew, and why links do not join."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -12,6 +12,7 @@ from onevoice.api.access import Ask, Database, Now
 from onevoice.customers import decisions, identifiers
 from onevoice.customers.decisions import Decision
 from onevoice.customers.schemas import DecisionEntry
+from onevoice.events import sources
 
 router = APIRouter(prefix="/v1/identity", tags=["customers"])
 
@@ -35,6 +36,18 @@ class Undo(BaseModel):
 
     person: str = Field(min_length=1, max_length=200)
     note: str = Field("", max_length=2_000)
+
+
+class Rebuild(BaseModel):
+    """Who has everybody grouped anew."""
+
+    person: str = Field(min_length=1, max_length=200)
+
+
+class Asked(BaseModel):
+    """The engine has been asked; it follows in its next step."""
+
+    status: Literal["asked"] = "asked"
 
 
 class Kept(BaseModel):
@@ -86,6 +99,27 @@ def undo(database: Database, now: Now, decision_id: UUID, by: Undo) -> Kept:
     """All is as if the decision had never been made."""
     with database.begin() as connection:
         return Kept(id=decisions.undo(connection, decision_id, by.person, by.note, now))
+
+
+@router.post("/rebuild", summary="Group everybody anew", status_code=202)
+def rebuild(database: Database, now: Now, by: Rebuild) -> Asked:
+    """By the rules the engine was started with: change onevoice.toml and start again first.
+
+    Done once `preview-rebuild` finds nothing to change.
+    """
+    with database.begin() as connection:
+        decisions.ask_rebuild(connection, by.person, now)
+    return Asked()
+
+
+@router.post("/preview-rebuild", summary="What grouping everybody anew would change")
+def preview_rebuild(request: Request, ask: Ask, database: Database) -> dict[str, Any]:
+    """Profiles before and after, how many split and merge, rows that would move. Nothing is changed."""
+    with database.connect() as connection:
+        ids = {one.name: one.id for one in sources.all_sources(connection)}
+    identity = request.app.state.settings.identity
+    found: dict[str, Any] = ask.ask("identity_rebuild", identity=identity, ids=ids)
+    return found
 
 
 @router.get("/decisions", summary="Decisions")
