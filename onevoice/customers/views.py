@@ -8,7 +8,7 @@ import ibis
 import ibis.expr.types as ir
 import msgspec
 
-from onevoice.customers import consent
+from onevoice.customers.consent import everybody
 from onevoice.customers.facts import (
     ADDRESSES,
     CONSENTS,
@@ -88,7 +88,7 @@ def _consents(warehouse: Warehouse, customer_id: int, now: datetime) -> list[dic
         {"channel": channel, "topic": topic, **row}
         for channel, topic in pairs
         for row in warehouse.rows(
-            consent.permission(warehouse, channel, topic, now, among=only).select("state", "since", "basis", "reason")
+            everybody.permission(warehouse, channel, topic, now, among=only).select("state", "since", "basis", "reason")
         )
     ]
 

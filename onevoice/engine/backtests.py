@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Engine as Database
 from sqlalchemy import Row
 
-from onevoice.customers.consent import ledger
+from onevoice.customers.consent import everybody
 from onevoice.engine.load import TABLES
 from onevoice.journeys import backtests
 from onevoice.journeys.backtest.replay import Cancelled
@@ -75,7 +75,7 @@ def run_next(
 def _tried(warehouse: Warehouse, database: Database, secret: bytes, row: Row[Any], stop: threading.Event) -> Trial:
     with database.connect() as connection:
         plan = backtests.plan_of(connection, row)
-        words = ledger.said_since(connection, plan.window.start)
+        words = everybody.said_since(connection, plan.window.start)
 
     def watch(share: float) -> bool:
         with database.begin() as connection:

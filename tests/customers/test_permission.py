@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, insert
 
 from onevoice.customers import consent, load
-from onevoice.customers.consent import Consent, Permission, policies, soft_opt_in
+from onevoice.customers.consent import Consent, Permission, everybody, policies, soft_opt_in
 from onevoice.customers.consent.policies import cutoff
 from onevoice.customers.consent.rule import REASONS, Words, ruling
 from onevoice.customers.facts import CONSENT_EXPIRIES, CONSENTS, IDENTIFIERS
@@ -41,7 +41,7 @@ def said(state: str, at: datetime, **changes: Any) -> Consent:
 
 def answers(store: Warehouse, channel: str = "email", topic: str = "offers") -> dict[int, Permission]:
     """What the warehouse says, by customer."""
-    found = consent.permission(store, channel, topic, NOW)
+    found = everybody.permission(store, channel, topic, NOW)
     rows = store.rows(found)
     assert all((row["permitted"] == 1) == (row["state"] in consent.PERMITTED) for row in rows)
     return {
@@ -231,7 +231,7 @@ def test_only_those_asked_about_are_answered(store: Warehouse, db: Engine) -> No
         tell(store, connection, [said("granted", ago(1)), said("granted", ago(1), identifier_id=3)], [])
     third = store.table(IDENTIFIERS).filter(store.table(IDENTIFIERS).customer_id == 3).select("customer_id")
     for among in (third, [3]):
-        found = consent.permission(store, "email", "offers", NOW, among)
+        found = everybody.permission(store, "email", "offers", NOW, among)
         assert [row["customer_id"] for row in store.rows(found.select("customer_id"))] == [3]
 
 

@@ -12,7 +12,6 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-import pyarrow as pa
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 from sqlalchemy import Connection
@@ -21,7 +20,6 @@ from onevoice.customers.consent import soft_opt_in
 from onevoice.customers.schemas import ConsentEntry
 from onevoice.database import driver, inbox
 from onevoice.database.inbox import INTERNAL_SOURCE, Entry, Kind
-from onevoice.kernel.clock import naive
 from onevoice.kernel.errors import InvalidInput
 from onevoice.kernel.ids import fact_id
 
@@ -146,29 +144,6 @@ def history(connection: Connection, identifier_ids: Sequence[int]) -> list[dict[
             """,
             (list(identifier_ids),),
         ).fetchall()
-
-
-def said_since(connection: Connection, since: datetime) -> pa.Table:
-    """All words of the identifiers that have said something after `since`; instants as the warehouse has them."""
-    with driver(connection) as raw:
-        rows = raw.execute(
-            """
-            SELECT identifier_id, channel, topic, state, occurred_at, country FROM consent_ledger
-            WHERE identifier_id IN (SELECT identifier_id FROM consent_ledger WHERE occurred_at > %s)
-            """,
-            (since,),
-        ).fetchall()
-    identifiers, channels, topics, states, moments, countries = zip(*rows, strict=True) if rows else ((),) * 6
-    return pa.table(
-        {
-            "identifier_id": pa.array(identifiers, pa.int64()),
-            "channel": pa.array(channels, pa.string()),
-            "topic": pa.array(topics, pa.string()),
-            "state": pa.array(states, pa.string()),
-            "occurred_at": pa.array([naive(at) for at in moments], pa.timestamp("us")),
-            "country": pa.array(countries, pa.string()),
-        }
-    )
 
 
 def one(connection: Connection, consent_id: UUID) -> dict[str, Any] | None:

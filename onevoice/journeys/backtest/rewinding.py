@@ -25,7 +25,7 @@ def rewound(scratch: Scratch, secret: bytes, words: pa.Table | None = None) -> A
     """Brings the scratch warehouse to the window's start; what it gives brings it further.
 
     `secret` is the installation's, by which addresses are hashed. `words` are the consents said of whoever has said
-    something since the window began, from the ledger (`ledger.said_since`): the warehouse keeps the newest alone.
+    something since the window began, from the ledger (`everybody.said_since`): the warehouse keeps the newest alone.
     """
     ahead: list[Advance] = [_orders(scratch), _carts(scratch)]
     if scratch.window.known == "then":

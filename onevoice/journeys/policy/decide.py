@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import ibis
 import ibis.expr.types as ir
 
-from onevoice.customers import consent
+from onevoice.customers.consent import everybody
 from onevoice.customers.facts import ADDRESSES, SUPPRESSIONS
 from onevoice.customers.suppression import DEAD_REASONS
 from onevoice.journeys.facts import DECISIONS
@@ -80,11 +80,11 @@ def decide(
 
 def _permit(warehouse: Warehouse, rows: ir.Table, ask: Ask, now: datetime) -> None:
     """Stages what the candidates' consents permit."""
-    rules = consent.expiries(warehouse)
+    rules = everybody.expiries(warehouse)
     schema = tuple(rows.schema().items())
 
     def build(at: datetime) -> ir.Table:
-        found = consent.permission(warehouse, ask.channel, ask.topic, at, rows.select("customer_id"), rules)
+        found = everybody.permission(warehouse, ask.channel, ask.topic, at, rows.select("customer_id"), rules)
         return found.select("customer_id", "permitted", consent="state")
 
     _stage(warehouse, "policy_consent", (ask.channel, ask.topic, rules, schema), now, build)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import ibis
 import ibis.expr.types as ir
 
-from onevoice.customers import consent
+from onevoice.customers.consent import everybody
 from onevoice.customers.facts import ADDRESSES, CONSENT_EXPIRIES, CONSENTS, SUPPRESSIONS
 from onevoice.delivery.facts import MESSAGE_EVENTS, MESSAGES
 from onevoice.delivery.statuses import PERSONAL
@@ -124,7 +124,7 @@ def _owned(scope: Scope, window: Windowed) -> ir.Table:
 
 
 def _consent(asked: Consent, scope: Scope) -> Measured:
-    rows = consent.permission(scope.warehouse, asked.channel, asked.topic, scope.now, scope.among)
+    rows = everybody.permission(scope.warehouse, asked.channel, asked.topic, scope.now, scope.among)
     rows = rows.rename(_permitted="permitted")
     return Measured(rows, rows._permitted == 1)
 
