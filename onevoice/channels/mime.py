@@ -36,17 +36,27 @@ def _quoted(text: str) -> list[str]:
     pieces = list(text.pieces) if isinstance(text, Pieces) and text else ["", text]
     pieces[::2] = map(_recurring.__getitem__, pieces[::2])
     *told, last = pieces[1::2]
-    told = [
-        value if len(value) <= LINE and value.isascii() and value.isprintable() and "=" not in value else _lines(value)
-        for value in told
-    ]
-    if "\n." in "\n".join(("", *told)):  # looking at all at once is faster
-        told = [_undotted(value) for value in told]
-    pieces[1:-1:2] = told
+    if _is_odd("".join(told)):  # looking at all at once is faster, and usual
+        quoted = [
+            value if len(value) <= LINE and value.isascii() and not _is_odd(value) else _lines(value) for value in told
+        ]
+    else:
+        quoted = [value if len(value) <= LINE and value.isascii() else _lines(value) for value in told]
+    if "\n." in "\n".join(("", *quoted)):
+        quoted = [_undotted(value) for value in quoted]
+    pieces[1:-1:2] = quoted
     pieces[-1] = _lines(last)  # where a blank would end a line
     pieces[0] = pieces[0].removeprefix(_BREAK)
     return pieces
 
+
+def _is_odd(text: str) -> bool:
+    """Whether it holds a control character, or the sign that begins what is quoted."""
+    raw = text.encode("utf-8", "replace")
+    return raw.translate(_ODD_MARKED) != raw
+
+
+_ODD_MARKED = bytes(128 if code < 32 or code in b"=\x7f" else code for code in range(256))
 
 _BREAK = "=\r\n"
 """A soft line break."""

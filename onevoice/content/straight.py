@@ -185,6 +185,11 @@ class _Writer:
 
     def link(self, node: Any, nodes: Sequence[Node]) -> str:
         out = self.name("s")
+        texts = [one.text for one in nodes if isinstance(one, ContentNode)]
+        if len(texts) == len(nodes):  # the same for everybody
+            name = self.constant(address := "".join(texts).strip())
+            self.line(f"{out} = link({name})" if address.startswith(WEB) else f"{out} = {name}")
+            return out
         if not self.is_plain(nodes):
             self.line(f"{out} = {self.constant(node)}.written(c)")
         else:

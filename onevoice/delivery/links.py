@@ -1,6 +1,6 @@
 """The links of messages: which addresses are ours, what they lead to, and which targets are still to be stored."""
 
-from onevoice.delivery.tokens import LINK_BYTES, NUMBER_BYTES, Tokens, Use
+from onevoice.delivery.tokens import LINK_BYTES, Tokens, Use
 from onevoice.kernel.ids import identifier_id
 
 MOST_KNOWN = 200_000
@@ -38,10 +38,10 @@ class LinkMaker:
 class MessageLinks:
     """The addresses of one message's links, as content.rendering asks for them."""
 
-    __slots__ = ("_clicks_url", "_head", "_maker", "open_pixel_url", "preferences_url", "trap_url", "unsubscribe_url")
+    __slots__ = ("_clicks_url", "_maker", "_signed", "open_pixel_url", "preferences_url", "trap_url", "unsubscribe_url")
 
     def __init__(self, maker: LinkMaker, number: int, base_url: str) -> None:
-        self._maker, self._head, self._clicks_url = maker, number.to_bytes(NUMBER_BYTES, "big"), f"{base_url}/c/"
+        self._maker, self._signed, self._clicks_url = maker, maker.tokens.clicks(number), f"{base_url}/c/"
         base, tokens = base_url, maker.tokens
         self.unsubscribe_url = f"{base}/u/{tokens.message(number, Use.UNSUBSCRIBE)}"
         self.preferences_url = f"{base}/preferences/{tokens.preferences(number)}"
@@ -51,4 +51,4 @@ class MessageLinks:
     def tracked(self, address: str) -> str:
         """A signed address on our side for a target."""
         maker = self._maker
-        return self._clicks_url + maker.tokens.signed(self._head + (maker.known.get(address) or maker.link(address)))
+        return self._clicks_url + self._signed(maker.known.get(address) or maker.link(address))

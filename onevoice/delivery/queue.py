@@ -227,7 +227,7 @@ def settle(connection: Connection, worker: str, settlements: Sequence[Settlement
     A message that was given up as in doubt meanwhile is put right; one that was queued again is not touched.
     """
     with driver(connection) as raw:
-        rows = raw.execute(
+        done = raw.execute(
             """
             UPDATE message SET
                 state = settled.state,
@@ -265,7 +265,9 @@ def settle(connection: Connection, worker: str, settlements: Sequence[Settlement
             },
             binary=True,
         )
-        return {row[0] for row in rows}
+        if done.rowcount == len(settlements):
+            return {row.id for row in settlements}
+        return {row[0] for row in done.fetchall()}
 
 
 def beat(connection: Connection, worker: str) -> None:

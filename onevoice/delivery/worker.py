@@ -48,7 +48,7 @@ from onevoice.kernel.settings import Settings
 POLL_SECONDS = 0.2
 """How often an idle worker looks into the queue."""
 
-GROUP_SECONDS = 0.03
+GROUP_SECONDS = 0.05
 """How long outcomes are gathered, so that many are settled by one commit."""
 
 WATCH_SECONDS = 0.5

@@ -12,7 +12,7 @@ NUMBERS = st.integers(0, 2**48 - 1)
 LINKS = st.integers(0, 2**63 - 1)
 
 
-@given(NUMBERS, st.sampled_from(Use))
+@given(NUMBERS, st.sampled_from((Use.OPEN, Use.UNSUBSCRIBE, Use.TRAP)))  # the others' are longer, and made elsewhere
 def test_a_message_token_reads_back_for_its_own_use_only(number: int, use: Use) -> None:
     token = TOKENS.message(number, use)
     assert re.fullmatch(r"[A-Za-z0-9_-]{16}", token)

@@ -18,6 +18,7 @@ nothing is `none`.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -61,8 +62,7 @@ class Permission:
         return self.state in PERMITTED
 
 
-@dataclass(frozen=True)
-class Words:
+class Words(NamedTuple):
     """When one customer last said each kind of word that counts."""
 
     granted_at: datetime | None = None
@@ -133,9 +133,9 @@ def permissions(connection: Connection, asked: Sequence[tuple[int, str, str]], n
                 "law_cutoffs": [row[2] for row in law],
             },
             binary=True,
-        )
-        for number, *words in rows:
-            found[number - 1] = ruling(Words(*words), now)
+        ).fetchall()
+    for row in rows:
+        found[row[0] - 1] = ruling(Words._make(row[1:]), now)
     return found
 
 
