@@ -10,7 +10,7 @@ import ibis.expr.types as ir
 from onevoice.delivery.facts import MESSAGES
 from onevoice.journeys import moment
 from onevoice.journeys.facts import DECISIONS
-from onevoice.journeys.keeping import later, passes, uuid_of
+from onevoice.journeys.keeping import later, passes
 from onevoice.journeys.policy import Ask, asked, decide, seen
 from onevoice.journeys.spans import duration
 
@@ -73,11 +73,10 @@ def _moved(turn: Turn, decided: ir.Table, wait: str) -> ir.Table:
     )
     past = "beyond" if "beyond" in turn.node.ways else "next"
     reacted, sent, deferred = rows.reason == "already_reached", rows.outcome == "send", rows.outcome == "defer"
-    way = ibis.cases((reacted, past), (sent, "sent"), else_="next")
     end = ibis.ifelse(reacted, "reacted", "completed")
     return turn.go(
         rows,
-        way,
+        [(reacted, past), (sent, "sent")],
         due=ibis.ifelse(sent, later(turn.at, duration(wait, "")), rows.due_at),
         reason=end,
         stays=deferred,
@@ -101,7 +100,7 @@ def answered(messages: ir.Table) -> ir.BooleanValue:
 
 def message_id(turn: Turn, decided: ir.Table) -> ir.StringValue:
     """A UUID made of the enrolment and its passing of the node: one message for both, however often it is planned."""
-    return uuid_of(turn.warehouse.digest(decided.enrolment_id + turn.place(decided)))
+    return turn.warehouse.uuid(decided.enrolment_id + turn.place(decided))
 
 
 def _messages(turn: Turn, decided: ir.Table, send: Send) -> ir.Table:

@@ -1,4 +1,4 @@
-"""How the tick keeps what it does: enrolments of one shape, rows appended once, decisions with their reason, ids."""
+"""How the tick keeps what it does: enrolments of one shape, rows appended once, decisions with their reason."""
 
 from datetime import timedelta
 
@@ -52,9 +52,3 @@ def later(at: ir.TimestampValue, wait: timedelta) -> ir.TimestampValue:
     """The instant so long after `at`."""
     return at + ibis.interval(seconds=int(wait.total_seconds())) if wait else at
 
-
-def uuid_of(digest: ir.StringValue) -> ir.StringValue:
-    """32 hexadecimal digits with the dashes of a UUID."""
-    dash = ibis.literal("-")
-    pieces = [digest.substr(start, length) for start, length in ((0, 8), (8, 4), (12, 4), (16, 4), (20, 12))]
-    return pieces[0] + dash + pieces[1] + dash + pieces[2] + dash + pieces[3] + dash + pieces[4]

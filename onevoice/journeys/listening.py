@@ -79,8 +79,9 @@ def _listeners(journey: Laid) -> Sequence[Listener]:
 
 def hear(
     warehouse: Warehouse, journeys: Sequence[Laid], news: News, where: Standing, now: datetime, again: bool = False
-) -> None:
-    """Ends the journey for whoever has reached its goal or exit, and puts into WOKEN whose wait is over in time.
+) -> bool:
+    """Ends the journey for whoever has reached its goal or exit, and puts into WOKEN whose wait is over in time; tells
+    whether somebody may be in it.
 
     `again`: somebody has come to a place since the last call; then what happened before they came is looked at too.
     """
@@ -94,12 +95,12 @@ def hear(
     ]
     if not found:
         _empty(warehouse)
-        return
+        return False
     people = _people(warehouse, found)
     parts = [*_by_event(warehouse, found, people, journeys), *_by_condition(warehouse, found, people, now)]
     if not parts:
         _empty(warehouse)
-        return
+        return False
     rows = ibis.union(*parts) if len(parts) > 1 else parts[0]
     warehouse.stage(
         "tick_heard",
@@ -120,6 +121,7 @@ def hear(
     )
     in_time = met.filter(met.happened_at <= met.due_at)
     warehouse.stage("tick_woken", in_time.select("enrolment_id", happened_at=in_time.happened_at.cast("timestamp(6)")))
+    return True
 
 
 def _is_told(one: Listener, news: News) -> bool:

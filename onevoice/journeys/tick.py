@@ -88,8 +88,9 @@ def tick(
         fall_back(warehouse, ordered, where)
         rules = house(policy, versions)
         for turn in range(ROUNDS):
-            hear(warehouse, ordered, told, where, now, again=turn > 0)
-            if not _walk(warehouse, ordered, now, rules):
+            is_heard = hear(warehouse, ordered, told, where, now, again=turn > 0)
+            due = warehouse.stage("tick_due", _due(warehouse.table(ENROLMENTS), *([WOKEN] if is_heard else [])))
+            if not _walk(warehouse, ordered, due, now, rules):
                 break
             where = standing(warehouse, newest.keys())
         heard(warehouse, list(newest.values()), told)
@@ -127,10 +128,9 @@ MANY = 10_000
 """From so many on a scratch table is renamed rather than copied."""
 
 
-def _walk(warehouse: Warehouse, journeys: Sequence[Laid], now: datetime, rules: House) -> bool:
+def _walk(warehouse: Warehouse, journeys: Sequence[Laid], due: ir.Table, now: datetime, rules: House) -> bool:
     """Moves everybody who is due, journey by journey; tells whether somebody may go on still: who has jumped back, and
     who has come to where they wait for something that may have happened already."""
-    due = warehouse.stage("tick_due", _due(warehouse.table(ENROLMENTS), WOKEN))
     crowds: dict[tuple[str, int], Crowd] = {}
     for row in warehouse.rows(_counted_by_journey(due)):
         crowds.setdefault((row["journey"], row["journey_version"]), Crowd(due)).note(row)
@@ -146,8 +146,11 @@ def _walk(warehouse: Warehouse, journeys: Sequence[Laid], now: datetime, rules: 
 
 
 @remembered
-def _due(held: ir.Table, woken: ir.Table) -> ir.Table:
-    rows = held.filter(held.state == "active").left_join(woken, "enrolment_id").drop("enrolment_id_right")
+def _due(held: ir.Table, woken: ir.Table | None = None) -> ir.Table:
+    rows = held.filter(held.state == "active")
+    if woken is None:
+        return rows.filter(rows.due_at <= moment.at()).select(*ENROLMENTS.columns).cast(SHAPE)
+    rows = rows.left_join(woken, "enrolment_id").drop("enrolment_id_right")
     rows = rows.filter((rows.due_at <= moment.at()) | rows.happened_at.notnull())
     rows = rows.mutate(due_at=ibis.ifelse(rows.happened_at.notnull(), rows.happened_at, rows.due_at))
     return rows.select(*ENROLMENTS.columns).cast(SHAPE)
@@ -190,8 +193,9 @@ def _walk_one(warehouse: Warehouse, journey: Laid, first: Crowd, now: datetime, 
                 on.note(row)
             crowds.append(on)
             # Not by way of a scratch table: `moved` is made of such, and its rows are many.
-            warehouse.delete(ENROLMENTS, _ids_of_resting(moved))
-            warehouse.append(ENROLMENTS, _resting(moved))
+            resting = _resting(moved) if on.due else moved
+            warehouse.delete(ENROLMENTS, _ids(resting))
+            warehouse.append(ENROLMENTS, resting)
         listens = listens or any(_listens(journey.graph.nodes[to]) for to in node.ways.values() if to)
     left = [(crowd, set(crowd.due) - crowd.taken) for crowd in crowds]
     for crowd, nodes in left[1:]:
@@ -227,8 +231,8 @@ def _resting(moved: ir.Table) -> ir.Table:
 
 
 @remembered
-def _ids_of_resting(moved: ir.Table) -> ir.Table:
-    return _resting(moved).select("enrolment_id")
+def _ids(moved: ir.Table) -> ir.Table:
+    return moved.select("enrolment_id")
 
 
 def _moves(warehouse: Warehouse, turn: Turn, is_late: bool) -> list[ir.Table]:

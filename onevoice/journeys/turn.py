@@ -4,10 +4,10 @@ A step's `move` is handed the turn and the enrolments that are due there (rows o
 gives the same enrolments with where they stand now. What else it writes, it writes in the tick's transaction.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 import ibis
 import ibis.expr.types as ir
@@ -15,11 +15,14 @@ import msgspec
 
 from onevoice.journeys import moment
 from onevoice.journeys.facts import EFFECTS, ENROLMENTS, PASSAGES
-from onevoice.journeys.keeping import SHAPE, append_new, passes, record, uuid_of
+from onevoice.journeys.keeping import SHAPE, append_new, passes, record
 from onevoice.journeys.laid import Laid
 from onevoice.journeys.policy.ask import NOTHING, House
 from onevoice.journeys.steps.kind import END, Node
 from onevoice.warehouse import Facts, Warehouse
+
+Way: TypeAlias = str | ir.StringValue | Sequence[tuple[ir.BooleanValue, str]]
+"""Where people go: all by one way, each by the way that a text names, or by the first case that holds, else `next`."""
 
 
 @dataclass(frozen=True)
@@ -47,19 +50,20 @@ class Turn:
     def go(
         self,
         rows: ir.Table,
-        way: str | ir.StringValue = "next",
+        way: Way = "next",
         due: ir.TimestampValue | None = None,
         reason: str | ir.StringValue = "completed",
         state: str = "done",
         stays: ir.BooleanValue | None = None,
         until: ir.TimestampValue | None = None,
     ) -> ir.Table:
-        """The enrolments on the way named (or on the way that each row's text names); at the journey's end they end.
+        """The enrolments on the way named (or by cases, or on the way that each row's text names); at the journey's end
+        they end.
 
         `due` is when they are due there; where it is not given, since when they are due here, so that what is late
         stays known to be late. Whoever `stays` is due here again, `until` then.
         """
-        ways = {name: key for name, key in self.node.ways.items() if isinstance(way, ir.Value) or name == way}
+        ways = {name: key for name, key in self.node.ways.items() if not isinstance(way, str) or name == way}
         to = _chosen(way, ways)
         ended = to == END
         due_at = rows.due_at if due is None else due
@@ -105,7 +109,7 @@ class Turn:
 
     def _effects(self, rows: ir.Table, asked: Any, kind: str) -> ir.Table:
         return rows.mutate(
-            effect_id=uuid_of(self.warehouse.digest(rows.enrolment_id + self.place(rows))),
+            effect_id=self.warehouse.uuid(rows.enrolment_id + self.place(rows)),
             kind=ibis.literal(kind or self.node.kind),
             journey=ibis.literal(self.journey.name),
             journey_version=ibis.literal(self.journey.version, "int64"),
@@ -129,7 +133,15 @@ class Turn:
         append_new(self.warehouse, facts, rows, key)
 
 
-def _chosen(way: str | ir.StringValue, values: Mapping[str, str]) -> ir.StringValue:
+def _chosen(way: Way, values: Mapping[str, str]) -> ir.StringValue:
     if isinstance(way, str):
         return ibis.literal(values[way])
-    return ibis.cases(*((way == name, ibis.literal(value)) for name, value in values.items()), else_=END)
+    if isinstance(way, ir.Value):
+        cases, otherwise = [(way == name, value) for name, value in values.items()], END
+        if len(set(values.values())) == 1:
+            cases, otherwise = [], next(iter(values.values()))
+    else:
+        cases, otherwise = [(holds, values[name]) for holds, name in way], values["next"]
+    while cases and cases[-1][1] == otherwise:  # compared for a million rows, a case costs
+        cases.pop()
+    return ibis.cases(*cases, else_=otherwise) if cases else ibis.literal(otherwise)

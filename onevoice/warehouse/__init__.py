@@ -180,6 +180,14 @@ class Warehouse:
             return text.hexdigest("md5")
         return _clickhouse_hex(_clickhouse_md5(text)).lower()
 
+    def uuid(self, text: ir.StringValue) -> ir.StringValue:
+        """The digest of a text with the dashes of a UUID."""
+        digest = self.digest(text)
+        if self.is_duckdb:
+            return digest.cast("uuid").cast("string")  # five pieces of the digest would be five digests
+        pieces = [digest.substr(start, length) for start, length in ((0, 8), (8, 4), (12, 4), (16, 4), (20, 12))]
+        return ibis.literal("-").join(pieces)
+
     def reader(self) -> "Warehouse":
         """A second view of the same data for another thread; sees what has been committed."""
         if not self.is_duckdb:
