@@ -18,18 +18,6 @@ if TYPE_CHECKING:
     from onevoice.journeys.steps.send import Send
     from onevoice.journeys.turn import Turn
 
-CANDIDATE = (
-    "enrolment_id",
-    "identifier_id",
-    "customer_id",
-    "entered_at",
-    "due_at",
-    "key",
-    "reached_at",
-    "passes",
-)
-"""What the policy is handed of an enrolment."""
-
 ANSWERS = ("opened_at", "clicked_at")
 """Columns of a message that say that a person has reacted to it."""
 
@@ -39,17 +27,13 @@ def contacted(
 ) -> ir.Table:
     """Decides about those here, writes their messages and decisions; gives the decisions, in a scratch table.
 
-    `reacted` holds the enrolments that need no message any more, each once.
+    `reacted` holds the enrolments that need no message any more.
     """
     told = _told_already(turn, here, send)
     if told is not None:
-        reacted = told if reacted is None else ibis.union(reacted, told, distinct=True)
-    candidates = here.select(*CANDIDATE)
-    if reacted is not None:
-        known = reacted.select("enrolment_id", reacted=ibis.literal(True))
-        candidates = candidates.left_join(known, "enrolment_id").drop("enrolment_id_right")
+        reacted = told if reacted is None else ibis.union(reacted, told)
     ask = asked(turn.journey, turn.node, send.channel, turn.house)
-    decided = decide(turn.warehouse, candidates, ask, turn.now, name)
+    decided = decide(turn.warehouse, here, ask, turn.now, name, reacted)
     rules = f"{name} {hash(ask)}"  # what a decision has seen depends on them
     turn.add(MESSAGES, turn.remembered(f"messages {rules}", lambda: _messages(turn, decided, send)), "message_id")
     turn.add(DECISIONS, turn.remembered(f"decisions {rules}", lambda: _decisions(turn, decided, ask)), "decision_id")

@@ -51,4 +51,3 @@ def passes(rows: ir.Table) -> ir.IntegerValue:
 def later(at: ir.TimestampValue, wait: timedelta) -> ir.TimestampValue:
     """The instant so long after `at`."""
     return at + ibis.interval(seconds=int(wait.total_seconds())) if wait else at
-

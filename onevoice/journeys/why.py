@@ -200,12 +200,12 @@ def _would(
             }
         ),
     )
-    reacted = False
+    reacted = None
     if node.kind == "cascade" and int(node.part) and node.asked.stop_on:
         turn = Turn(warehouse, journey, node, at, rules)
-        reacted = warehouse.count(stopped(turn, candidate, int(node.part))) > 0
+        reacted = stopped(turn, candidate, int(node.part))
     ask = asked(journey, node, channel, rules)
-    rows = decide(warehouse, candidate.mutate(reacted=ibis.literal(reacted)), ask, at, "why_decided")
+    rows = decide(warehouse, candidate, ask, at, "why_decided", reacted)
     row = warehouse.rows(rows.select("outcome", "reason", "until", seen=seen(warehouse, rows, ask)))[0]
     saw = msgspec.json.decode(row["seen"])
     return {

@@ -43,7 +43,7 @@ def decided(
         ),
     )
     ask = Ask(**{"journey": "mine", "step": "send", "channel": "email", "topic": "offers", "own": STRICT, **changes})
-    rows = decide(store, candidates, ask, at)
+    rows = decide(store, candidates, ask, at, reacted=candidates.filter(candidates.reacted))
     columns = ("customer_id", "outcome", "reason", "address", "locale", "until", "counted")
     found = store.rows(rows.select(*columns, seen=seen(store, rows, ask)))
     assert sorted(row["customer_id"] for row in found) == sorted(numbers)

@@ -4,8 +4,10 @@ import random
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import ibis
 import pyarrow as pa
@@ -23,6 +25,8 @@ from onevoice.kernel.clock import naive
 from onevoice.warehouse import Warehouse, connect
 from tests.conftest import NOW, chdb
 from tests.journeys.builders import add, customer, journey, suppress
+
+rules = import_module("onevoice.journeys.policy.decide")  # its package has the function by that name
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 ZONES = ("Europe/Rome", "America/Los_Angeles", "Asia/Jakarta")
@@ -153,14 +157,18 @@ def found(store: Warehouse, people: list[Person], policy: ContactPolicy, channel
     ask = Ask("mine", "send", channel, "offers", house=House(policy))
     decisions = store.table(DECISIONS)
     store.replace(DECISIONS, ["decision_id"], store.stage("now_here", decisions.mutate(channel=ibis.literal(channel))))
-    rows = decide(store, store.stage("candidates", pa.table(candidates)), ask, NOW)
+    staged = store.stage("candidates", pa.table(candidates))
+    rows = decide(store, staged, ask, NOW, reacted=staged.filter(staged.reacted))
     told = store.rows(rows.select("customer_id", "outcome", "reason", "until").order_by("customer_id"))
     return [(row["outcome"], row["reason"], row["until"]) for row in told]
 
 
 def agree(store: Warehouse, people: list[Person], policy: ContactPolicy, channel: str) -> None:
+    """Also where so few are many already, and everybody's consents and messages are looked at."""
     fill(store, people)
-    assert found(store, people, policy, channel) == [plainly(person, policy, channel, NOW) for person in people]
+    for few in (rules.FEW, 0):
+        with patch.object(rules, "FEW", few):
+            assert found(store, people, policy, channel) == [plainly(person, policy, channel, NOW) for person in people]
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import ibis
 import ibis.expr.types as ir
 
 from onevoice.customers.consent import everybody
-from onevoice.customers.facts import ADDRESSES, SUPPRESSIONS
+from onevoice.customers.facts import ADDRESSES, PROFILES, SUPPRESSIONS
 from onevoice.customers.suppression import DEAD_REASONS
 from onevoice.journeys.facts import DECISIONS
 from onevoice.journeys.hashing import in_control
@@ -46,24 +46,27 @@ ALLOWED = "allowed"
 
 
 def decide(
-    warehouse: Warehouse, candidates: ir.Table, ask: Ask, now: datetime, name: str = "policy_decided"
+    warehouse: Warehouse,
+    rows: ir.Table,
+    ask: Ask,
+    now: datetime,
+    name: str = "policy_decided",
+    reacted: ir.Table | None = None,
 ) -> ir.Table:
-    """Candidates (enrolment_id, customer_id, entered_at, and `reacted` where it is known), in a scratch table `name`,
-    with outcome (send, defer, skip), reason, until, address, locale, counted, and what the rules saw (see seen.py).
+    """The candidates (some of CANDIDATE, staged) in a scratch table `name`, with outcome (send, defer, skip), reason,
+    until, address, locale, counted, and what the rules saw (see seen.py).
 
-    Every candidate comes out exactly once. `until` is when a deferred one is to be asked again.
+    `reacted` holds the enrolments that need no message any more. Every candidate comes out exactly once. `until` is
+    when a deferred one is to be asked again.
     """
-    if "reacted" not in candidates.columns:
-        candidates = candidates.mutate(reacted=ibis.literal(False))
-    rows = warehouse.stage("policy_candidates", candidates)
     places.stage(warehouse, rows, ask.windows, now)
+    among = None if _are_most(warehouse, rows) else rows
     is_counted = bool(ask.caps or any(ask.gaps))
     if is_counted:
-        _count(warehouse, rows, ask, now)
+        _count(warehouse, among, ask, now)
     if not ask.transactional:
-        _permit(warehouse, rows, ask, now)
-    schema = tuple(rows.schema().items())
-    here = (ask.journey, ask.step, ask.channel, ask.patience, schema)
+        _permit(warehouse, among, ask, now)
+    here = (ask.journey, ask.step, ask.channel, ask.patience, rows.op())
     _stage(warehouse, "policy_put_off", here, now, lambda at: _put_off(warehouse, rows, ask, at))
     rivals = arbiter.stage(warehouse, rows, ask)
     better = tuple(sorted({one.journey for one in ask.rivals if one.priority > ask.priority}))
@@ -72,30 +75,55 @@ def decide(
     common = replace(ask, step="", house=House(ask.house.policy))
     if not is_contested:
         common = replace(common, journey="", priority=0)
-    key = (common, better, schema, rivals is not None, is_contested)
+    known = rows.select(*(column for column in CANDIDATE if column in rows.columns))
+    known = known.mutate(reacted=ibis.literal(False) if reacted is None else known.enrolment_id.isin(reacted[0]))
+    key = (common, better, known.op(), rivals is not None, is_contested)
     return _stage(
-        warehouse, name, key, now, lambda at: _decided(warehouse, rows, common, rivals, better, is_contested, at)
+        warehouse, name, key, now, lambda at: _decided(warehouse, known, common, rivals, better, is_contested, at)
     )
 
 
-def _permit(warehouse: Warehouse, rows: ir.Table, ask: Ask, now: datetime) -> None:
-    """Stages what the candidates' consents permit."""
+CANDIDATE = (
+    "enrolment_id",
+    "identifier_id",
+    "customer_id",
+    "entered_at",
+    "due_at",
+    "key",
+    "reached_at",
+    "passes",
+)
+"""What a decision keeps of an enrolment; the first and customer_id must be known."""
+
+FEW = 10_000
+"""So few candidates are not most of all, whatever all are."""
+
+
+def _are_most(warehouse: Warehouse, rows: ir.Table) -> bool:
+    """Whether the candidates are most customers; then it costs less to look at everybody than to sort them out."""
+    count = warehouse.count(rows)
+    return count > FEW and 2 * count > warehouse.count(warehouse.table(PROFILES))
+
+
+def _permit(warehouse: Warehouse, among: ir.Table | None, ask: Ask, now: datetime) -> None:
+    """Stages what the consents of these customers permit; of everybody, where none are named."""
     rules = everybody.expiries(warehouse)
-    schema = tuple(rows.schema().items())
+    some = None if among is None else among.select("customer_id")
 
     def build(at: datetime) -> ir.Table:
-        found = everybody.permission(warehouse, ask.channel, ask.topic, at, rows.select("customer_id"), rules)
+        found = everybody.permission(warehouse, ask.channel, ask.topic, at, some, rules)
         return found.select("customer_id", "permitted", consent="state")
 
-    _stage(warehouse, "policy_consent", (ask.channel, ask.topic, rules, schema), now, build)
+    key = (ask.channel, ask.topic, rules, None if among is None else among.op())
+    _stage(warehouse, "policy_consent", key, now, build)
 
 
-def _count(warehouse: Warehouse, rows: ir.Table, ask: Ask, now: datetime) -> None:
-    """Stages what the candidates were sent lately and, of those with a full cap, when it is free again."""
-    key = (ask.caps, ask.gaps, ask.channel)
+def _count(warehouse: Warehouse, among: ir.Table | None, ask: Ask, now: datetime) -> None:
+    """Stages what these customers (or all) were sent lately and, of those with a full cap, when it is free again."""
+    key = (ask.caps, ask.gaps, ask.channel, None if among is None else among.op())
 
     def sent(at: datetime) -> ir.Table:
-        return recent(warehouse, rows, ask.caps, ask.gaps, at)
+        return recent(warehouse, among, ask.caps, ask.gaps, at)
 
     counts = _stage(
         warehouse, "policy_contacts", key, now, lambda at: contacts(sent(at), ask.channel, ask.caps, ask.gaps, at)

@@ -16,9 +16,9 @@ NOT_SENT = ("skipped", "failed")
 
 
 def recent(
-    warehouse: Warehouse, candidates: ir.Table, caps: Sequence[Cap], gaps: Sequence[timedelta], now: datetime
+    warehouse: Warehouse, among: ir.Table | None, caps: Sequence[Cap], gaps: Sequence[timedelta], now: datetime
 ) -> ir.Table:
-    """The candidates' messages that a cap or gap may ask about; transactional ones are not counted."""
+    """The messages of these customers (or all) that a cap or gap may ask about; transactional ones are not counted."""
     longest = max([*(cap.span for cap in caps), *gaps])
     messages = warehouse.table(MESSAGES)
     rows = messages.filter(
@@ -26,7 +26,8 @@ def recent(
         messages.status.notin(NOT_SENT),
         ibis.coalesce(messages.counted, True),
     )
-    return rows.semi_join(candidates, "customer_id").select("customer_id", "channel", "topic", "journey", "planned_at")
+    rows = rows if among is None else rows.semi_join(among, "customer_id")
+    return rows.select("customer_id", "channel", "topic", "journey", "planned_at")
 
 
 def contacts(

@@ -150,7 +150,7 @@ def stopped(turn: "Turn", here: ir.Table, place: int) -> ir.Table:
     if "replied" in stops:
         found.append(_did(turn, since, StopEvent(REPLIED)))
     found += [_did(turn, since, stop) for stop in stops if isinstance(stop, StopEvent)]
-    return ibis.union(*found, distinct=True) if len(found) > 1 else found[0].distinct()
+    return ibis.union(*found) if len(found) > 1 else found[0]
 
 
 def _did(turn: "Turn", since: ir.Table, stop: StopEvent) -> ir.Table:
