@@ -13,7 +13,7 @@ from uuid import UUID
 from psycopg.rows import class_row
 from sqlalchemy import Connection, Engine
 
-from onevoice.channels.adapter import Outcome, Status
+from onevoice.channels.adapter import MessageNews, Outcome, Status
 from onevoice.database import driver, inbox
 from onevoice.delivery.queue import LEASED, Leased, Settlement
 from onevoice.delivery.settlement import entries, news
@@ -63,22 +63,25 @@ class Watch:
         self._doubtful: frozenset[str] = frozenset()
         self._looked_at = float("-inf")
 
-    def heard(self, ids: Iterable[str], now: datetime) -> None:
-        """Takes note that there is news of these messages."""
+    def heard(self, told: Iterable[MessageNews], now: datetime) -> None:
+        """Takes note that there is news of these messages; what is told of a try before ends no doubt."""
         if time.monotonic() - self._looked_at > LOOK_SECONDS:
             self._looked_at = time.monotonic()
             with self._pool.connect() as connection, driver(connection) as raw:
                 rows = raw.execute("SELECT id::text FROM message WHERE state = 'in_doubt'").fetchall()
             self._doubtful = frozenset(row[0] for row in rows)
-        known = self._doubtful.intersection(ids)
+        known = {one.message_id: one.provider_id for one in told if one.message_id in self._doubtful}
         if known:
             with self._pool.begin() as connection, driver(connection) as raw:
                 raw.execute(
                     """
-                    UPDATE message SET state = 'accepted', error_code = NULL, error = NULL, settled_at = %s
-                    WHERE id = ANY(%s::uuid[]) AND state = 'in_doubt'
+                    UPDATE message SET state = 'accepted', error_code = NULL, error = NULL, settled_at = %s,
+                        provider_id = nullif(told.provider_id, '')
+                    FROM unnest(%s::uuid[], %s::text[]) AS told (id, provider_id)
+                    WHERE message.id = told.id AND state = 'in_doubt'
+                      AND (told.provider_id = '' OR told.provider_id IS DISTINCT FROM message.provider_id)
                     """,
-                    (now, sorted(known)),
+                    (now, list(known), list(known.values())),
                 )
 
 
@@ -163,7 +166,9 @@ def settle(connection: Connection, answers: Sequence[tuple[Leased, Outcome]], no
     with driver(connection) as raw:
         rows = raw.execute(
             """
-            UPDATE message SET state = told.state, provider_id = nullif(told.provider_id, ''),
+            UPDATE message SET state = told.state,
+                provider_id = CASE told.state WHEN 'queued' THEN message.provider_id
+                              ELSE nullif(told.provider_id, '') END,
                 error_code = nullif(told.code, ''), error = nullif(told.error, ''), worker = NULL,
                 settled_at = CASE told.state WHEN 'queued' THEN NULL ELSE %(now)s::timestamptz END
             FROM unnest(%(ids)s::uuid[], %(attempts)s::smallint[], %(states)s::text[], %(provider_ids)s::text[],

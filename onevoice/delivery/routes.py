@@ -195,12 +195,12 @@ class _Providers:
         )
         news = [one for one in told if isinstance(one, MessageNews)]
         written = [one for one in told if isinstance(one, InboundMessage)]
-        if news:
-            await run_in_threadpool(self._doubts.heard, [one.message_id for one in news], now)
         if written or any(consequences.consequential(one) for one in news):
             await run_in_threadpool(self._act, channel, news, written, now)
         elif news:
             await self._committer.append([_told(channel, one, now) for one in news])
+        if news:  # last, because what surely did not arrive is no longer in doubt, but goes out again
+            await run_in_threadpool(self._doubts.heard, news, now)
         return Response(status_code=204)
 
     def _act(

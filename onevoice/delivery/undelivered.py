@@ -19,6 +19,9 @@ MOST_TRIES = 3
 WAIT = timedelta(hours=1)
 """Before the second try; before the third it is twice as long."""
 
+UNSETTLED = ("sending", "in_doubt")
+"""The states of a message of whose last try nothing is known yet."""
+
 MOST_REFUSED, REFUSED_WITHIN = 10, timedelta(hours=1)
 """So many messages of a step whose content was refused within such a time pause the step on that channel."""
 
@@ -47,7 +50,13 @@ def acted_upon(connection: Connection, provider: str, news: Sequence[MessageNews
 
 
 def _again(connection: Connection, news: MessageNews, now: datetime) -> bool:
-    """Whether the message is tried again, or was already since the try that the news is about."""
+    """Whether the message is tried again, or was already since the try that the news is about.
+
+    The message's `provider_id` is of the last try that its provider is known to have taken. News may overtake what the
+    worker has to say of its try; then they stand for it, and the worker finds the message settled.
+    """
+    if not news.provider_id:  # of no try that could be told from others
+        return False
     with driver(connection) as raw:
         row = raw.execute(
             """
@@ -58,19 +67,23 @@ def _again(connection: Connection, news: MessageNews, now: datetime) -> bool:
         if row is None:
             return False
         state, attempts, expires_at, provider_id = row
-        if state != "accepted":  # a first try's news may overtake its own settling
-            return state in ("queued", "sending", "paused") and provider_id != ""
-        if provider_id != news.provider_id:
-            return True
+        if state in ("queued", "paused"):
+            return bool(provider_id)
+        if state != "accepted" and state not in UNSETTLED:
+            return False
+        is_of_known = provider_id == news.provider_id
+        if is_of_known != (state == "accepted"):
+            return True  # of a try before the last
         at = now + WAIT * 2 ** (attempts - 1)
         if attempts >= MOST_TRIES or at >= expires_at:
             return False
         raw.execute(
             """
-            UPDATE message SET state = 'queued', worker = NULL, settled_at = NULL, not_before = %s, error_code = %s
+            UPDATE message SET state = 'queued', worker = NULL, settled_at = NULL, not_before = %s, error_code = %s,
+                provider_id = %s
             WHERE id = %s
             """,
-            (at, news.error_code, news.message_id),
+            (at, news.error_code, news.provider_id, news.message_id),
         )
     return True
 

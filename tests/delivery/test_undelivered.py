@@ -1,6 +1,6 @@
 """What providers tell afterwards: what may arrive later is sent again, once; what is refused for its words stops."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -29,15 +29,25 @@ def ready(settings: Settings, db: Engine) -> Settings:
     return at_now(settings, public_url=BASE, channels=Doubles(base_url=BASE).channels())
 
 
-def send(db: Engine, number: int, sid: str, at: Any = NOW) -> None:
-    """A worker's try that Twilio takes."""
+def take(db: Engine, at: datetime = NOW) -> list[queue.Leased]:
+    """A worker has written its tries down, and calls Twilio."""
     with db.begin() as connection:
-        taken = queue.lease(connection, "w", queue.sole("sms"), 100, at)
-        settled = [
-            queue.Settlement(one.id, one.attempts, "accepted", provider_id=sid if one.id == message_id(number) else "x")
-            for one in taken
-        ]
+        return queue.lease(connection, "w", queue.sole("sms"), 100, at)
+
+
+def settle(db: Engine, taken: list[queue.Leased], number: int, sid: str, at: datetime = NOW) -> None:
+    """It writes down that Twilio took them."""
+    settled = [
+        queue.Settlement(one.id, one.attempts, "accepted", provider_id=sid if one.id == message_id(number) else "x")
+        for one in taken
+    ]
+    with db.begin() as connection:
         queue.settle(connection, "w", settled, at)
+
+
+def send(db: Engine, number: int, sid: str, at: datetime = NOW) -> None:
+    """A worker's try that Twilio takes."""
+    settle(db, take(db, at), number, sid, at)
 
 
 def tell(ready: Settings, db: Engine, number: int, sid: str, code: str, status: str = "undelivered") -> None:
@@ -78,11 +88,45 @@ def test_a_handset_out_of_reach_is_tried_again_and_told_as_failed_only_at_last(r
     assert told(db) == [("failed", "30003")]
 
 
-def test_a_failure_that_overtakes_the_workers_own_word_is_told(ready: Settings, db: Engine) -> None:
+@pytest.mark.parametrize("settled_after", [0, 1, 2, 3])
+def test_a_failure_told_thrice_around_the_workers_own_word_is_tried_again_once(
+    ready: Settings, db: Engine, settled_after: int
+) -> None:
+    at = NOW
+    for attempt, sid, wait in ((1, "SM1", HOUR), (2, "SM2", 2 * HOUR)):
+        taken = take(db, at)
+        for callback in range(3):
+            if callback == settled_after:
+                settle(db, taken, 1, sid, at)
+            tell(ready, db, 1, sid, "30003")
+            tell(ready, db, 1, "SM1", "30003") if attempt > 1 else None  # late, about the first try
+        if settled_after == 3:
+            settle(db, taken, 1, sid, at)
+        at += wait
+        assert stands(db, 1) == ("queued", attempt, at)
+        SharedClock(ready.data_dir / "clock", at)
+    assert told(db) == []
+
+
+def test_the_last_tries_failure_that_overtakes_the_workers_own_word_is_told(ready: Settings, db: Engine) -> None:
+    send(db, 1, "SM1")
     with db.begin() as connection:
-        queue.lease(connection, "w", queue.sole("sms"), 100, NOW)
+        connection.execute(text("UPDATE message SET state = 'queued', attempts = 2"))
+    taken = take(db)
+    tell(ready, db, 1, "SM3", "30003")
+    settle(db, taken, 1, "SM3")
+    assert (stands(db, 1)[:2], told(db)) == (("accepted", 3), [("failed", "30003")])
+
+
+def test_a_failure_ends_a_doubt(ready: Settings, db: Engine) -> None:
+    taken = take(db)
+    with db.begin() as connection:
+        queue.reap(connection, 60, NOW)  # no heart of this worker has beaten
+    assert stands(db, 1)[0] == "in_doubt"
     tell(ready, db, 1, "SM1", "30003")
-    assert (stands(db, 1)[0], told(db)) == ("sending", [("failed", "30003")])
+    settle(db, taken, 1, "SM1")  # it was alive after all
+    tell(ready, db, 1, "SM1", "30003")
+    assert (stands(db, 1), told(db)) == (("queued", 1, NOW + HOUR), [])
 
 
 def test_what_would_come_after_its_expiry_has_failed(ready: Settings, db: Engine) -> None:
