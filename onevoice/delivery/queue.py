@@ -5,7 +5,7 @@ written, with the attempt, before any call to a provider; so what a dead worker 
 in doubt.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -94,12 +94,25 @@ def position(connection: Connection) -> int:
     return int(row[0]) if row else 0
 
 
-def enqueue(connection: Connection, lines: Iterable[bytes], position: int) -> int:
-    """Queues messages and moves the watermark to `position`; returns how many are new.
+class Queued(NamedTuple):
+    """What a hand-off came to: how many messages are new, and which of them were cancelled before they could wait."""
+
+    new: int = 0
+    cancelled: Sequence[UUID] = ()
+
+
+def enqueue(
+    connection: Connection,
+    lines: Iterable[bytes],
+    position: int,
+    over: Callable[[], Collection[str]] = tuple,
+) -> Queued:
+    """Queues messages and moves the watermark to `position`.
 
     `lines` are messages as `COPY` takes them, in pieces of any size: the values of `COLUMNS` in order, each as
     `escaped` would have it, with tabs between and a line break behind. A hand-off at or below the watermark does
-    nothing, and a message that is there already stays as it is.
+    nothing, and a message that is there already stays as it is. `over` is asked when all have come, before they wait:
+    the messages of the journeys that it names are cancelled.
     """
     with driver(connection) as raw, raw.cursor() as cursor:
         moved = cursor.execute(
@@ -110,16 +123,28 @@ def enqueue(connection: Connection, lines: Iterable[bytes], position: int) -> in
             (HANDOFF, position),
         ).rowcount
         if not moved:
-            return 0
+            return Queued()
         cursor.execute(
             f"CREATE TEMP TABLE handed ON COMMIT DROP AS SELECT {_COLUMNS} FROM message WITH NO DATA"  # noqa: S608
         )
         with cursor.copy(f"COPY handed ({_COLUMNS}) FROM STDIN") as copy:
             for piece in lines:
                 copy.write(piece)
-        return cursor.execute(
-            f"INSERT INTO message ({_COLUMNS}) SELECT {_COLUMNS} FROM handed ON CONFLICT DO NOTHING"  # noqa: S608
+        stopped = list(over())
+        cancelled = []
+        if stopped:
+            cancelled = cursor.execute(
+                f"INSERT INTO message ({_COLUMNS}, state, error_code, settled_at) "  # noqa: S608
+                f"SELECT {_COLUMNS}, 'skipped', 'cancelled', now() FROM handed WHERE journey = ANY(%s) "
+                "ON CONFLICT DO NOTHING RETURNING id",
+                (stopped,),
+            ).fetchall()
+        new = cursor.execute(
+            f"INSERT INTO message ({_COLUMNS}) SELECT {_COLUMNS} FROM handed WHERE NOT journey = ANY(%s) "  # noqa: S608
+            "ON CONFLICT DO NOTHING",
+            (stopped,),
         ).rowcount
+    return Queued(new + len(cancelled), [row[0] for row in cancelled])
 
 
 def add(connection: Connection, messages: Iterable[QueuedMessage]) -> int:

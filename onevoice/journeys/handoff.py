@@ -6,6 +6,7 @@ by the warehouse as PostgreSQL's COPY reads them, and pass through here by the t
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 import ibis
 import ibis.expr.types as ir
@@ -14,7 +15,7 @@ from sqlalchemy import Connection
 
 from onevoice.content import templates
 from onevoice.customers.contact import store
-from onevoice.delivery import holds, queue
+from onevoice.delivery import control, queue
 from onevoice.delivery.facts import MESSAGES
 from onevoice.journeys import service
 from onevoice.journeys.document import Policy
@@ -48,18 +49,9 @@ def hand_off(warehouse: Warehouse, connection: Connection, now: datetime) -> int
     journeys = service.all_journeys(connection)
     rows = personalised(warehouse, versioned.drop("template_right"), asked, [one.laid_out for one in journeys])
     rows = _placed(warehouse, connection, _ranked(warehouse, journeys, rows))
-    queued = queue.enqueue(connection, _lines(warehouse, rows, now), last)
-    _cancel_what_is_over(warehouse, connection, planned)
-    return queued
-
-
-def _cancel_what_is_over(warehouse: Warehouse, connection: Connection, planned: ir.Table) -> None:
-    """What a tick planned of a journey that was stopped meanwhile is cancelled like what was queued before: so its
-    message says what became of it. Asked last, as no journey can be stopped from then to the commit."""
-    if stopped := service.over(connection):
-        names = {row["journey"] for row in warehouse.rows(planned.select("journey").distinct())}
-        for name in sorted(stopped & names):
-            holds.place(connection, holds.CANCEL, holds.Scope(journey=name), "journey")
+    queued = queue.enqueue(connection, _lines(warehouse, rows, now), last, partial(service.over, connection))
+    control.tell_cancelled(connection, [(message_id, 0) for message_id in queued.cancelled], now)
+    return queued.new
 
 
 def _ranked(warehouse: Warehouse, journeys: Sequence[service.SavedJourney], rows: ir.Table) -> ir.Table:

@@ -4,7 +4,7 @@ Events and traits enter by the inbox like any other, webhooks go through the del
 written to the database: all in one transaction with the position.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -42,15 +42,28 @@ Row = dict[str, Any]
 
 def carry_out(warehouse: Warehouse, connection: Connection, now: datetime) -> int:
     """Does what was planned since the watermark; returns how much it was."""
-    effects, identifiers = warehouse.table(EFFECTS), warehouse.table(IDENTIFIERS)
+    effects = warehouse.table(EFFECTS)
     position = _position(connection)
     last = warehouse.rows(effects.aggregate(tick=effects.tick.max()))[0]["tick"] or 0
     if last <= position or not _moved(connection, last):
         return 0
     planned = effects.filter(effects.tick > position, effects.tick <= last)
-    if stopped := sorted(service.over(connection)):  # nothing more of what was stopped while the tick planned it
-        planned = planned.filter(planned.journey.notin(stopped))
-    names = identifiers.select("identifier_id", "namespace", "value")
+    while True:
+        stopped = service.over(connection)
+        with connection.begin_nested() as attempt:
+            done, names = _carried_out(warehouse, connection, planned, stopped, now)
+            if not names & service.over(connection):
+                return done
+            attempt.rollback()  # one was stopped meanwhile: nothing more of it
+
+
+def _carried_out(
+    warehouse: Warehouse, connection: Connection, planned: ir.Table, stopped: Collection[str], now: datetime
+) -> tuple[int, set[str]]:
+    """Does what was planned but by the journeys that were stopped; how much it was, and of which journeys."""
+    if stopped:
+        planned = planned.filter(planned.journey.notin(sorted(stopped)))
+    names = warehouse.table(IDENTIFIERS).select("identifier_id", "namespace", "value")
     rows = warehouse.rows(planned.left_join(names, "identifier_id").drop("identifier_id_right"))
     calls = planned.filter(planned.kind == "webhook")
     began = _began(warehouse, connection, calls) if any(row["kind"] == "webhook" for row in rows) else {}
@@ -65,7 +78,7 @@ def carry_out(warehouse: Warehouse, connection: Connection, now: datetime) -> in
             HANDLERS[kind].give(connection, [_reward(row) for row in some])
         else:
             log.error("nothing here can give it any more", kind=kind, planned=len(some))
-    return len(rows)
+    return len(rows), {row["journey"] for row in rows}
 
 
 def _position(connection: Connection) -> int:

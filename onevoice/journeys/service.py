@@ -208,13 +208,18 @@ def waiting(connection: Connection) -> dict[str, list[str]]:
 
 
 def over(connection: Connection) -> set[str]:
-    """The journeys that were stopped or put away. Until this transaction ends no further one is: who stops it waits."""
-    connection.execute(select(func.pg_advisory_xact_lock_shared(_STOPPING)))
+    """The journeys that were stopped or put away; to be asked by who hands over what of theirs was planned.
+
+    Waits for who is just stopping one, and nobody waits for who has asked: a stop must not take as long as a hand-off.
+    One that comes afterwards cancels what the hand-off queues, since its transaction began before.
+    """
+    # A session's lock, given back at once; a transaction's would be held to its end.
+    connection.execute(select(func.pg_advisory_lock(_STOPPING), func.pg_advisory_unlock(_STOPPING)))
     return {journey.name for journey in all_journeys(connection) if journey.status in OVER}
 
 
 _STOPPING = 0x6F76_6A73
-"""The advisory lock by which a stop and a hand-off come one after the other, never at once."""
+"""The advisory lock, shared by who stops a journey, by which a hand-off sees every stop that it does not precede."""
 
 
 def _set_status(connection: Connection, name: str, status: Status, now: datetime, *allowed: str) -> None:
@@ -234,7 +239,9 @@ def _take_messages_along(connection: Connection, name: str, before: str, after: 
     """
     scope = Scope(journey=name)
     if after in OVER and before not in OVER:
-        connection.execute(select(func.pg_advisory_xact_lock(_STOPPING)))
+        connection.execute(
+            select(func.pg_advisory_xact_lock_shared(_STOPPING))
+        )  # before the hold is placed: see `over`
     if before == "paused" != after:
         holds.lift(connection, scope, strict=False)
     if after == "paused" != before:

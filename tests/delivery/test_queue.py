@@ -16,7 +16,7 @@ from tests.delivery.sending import states
 
 def enqueue(db: Engine, *numbers: int, position: int = 1, **changes: Any) -> int:
     with db.begin() as connection:
-        return queue.enqueue(connection, [queue.line(queued(number, **changes)) for number in numbers], position)
+        return queue.enqueue(connection, [queue.line(queued(number, **changes)) for number in numbers], position).new
 
 
 def lease(db: Engine, worker: str = "w", limit: int = 10, **changes: Any) -> list[Leased]:
