@@ -4,12 +4,13 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request
+from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader, HTTPBearer
 from sqlalchemy import Engine
 
 from onevoice.api import keys
 from onevoice.engine.client import EngineClient
-from onevoice.kernel.errors import Unauthorized
+from onevoice.kernel.errors import InvalidInput, Unauthorized
 from onevoice.kernel.locales import negotiated
 
 COOKIE = "onevoice_key"
@@ -39,6 +40,25 @@ def require_key(request: Request, _b: Any = Depends(_bearer), _h: Any = Depends(
     """Raises Unauthorized without a known key."""
     if not is_allowed(request):
         raise Unauthorized("Send an API key: `Authorization: Bearer KEY`. The first one is in the file data/api-key")
+
+
+def require_known_query(request: Request) -> None:
+    """Raises InvalidInput for a query parameter that the route does not have: a filter with a slip in its name would
+    otherwise answer with everything."""
+    known = _query_names(request.scope["route"])
+    unknown = sorted(request.query_params.keys() - known)
+    if unknown:
+        there = f"it has {', '.join(sorted(known))}" if known else "it has none"
+        raise InvalidInput(f"No parameter {', '.join(unknown)} here; {there}")
+
+
+def _query_names(route: APIRoute) -> frozenset[str]:
+    parts, names = [route.dependant], set[str]()
+    while parts:
+        part = parts.pop()
+        names.update(one.alias for one in part.query_params)
+        parts += part.dependencies
+    return frozenset(names)
 
 
 def database(request: Request) -> Engine:

@@ -43,7 +43,7 @@ from onevoice.api import (
     versions,
     webhooks,
 )
-from onevoice.api.access import require_key
+from onevoice.api.access import require_key, require_known_query
 from onevoice.api.carrying import Carrying
 from onevoice.channels import providers
 from onevoice.delivery import consent_routes, push_scripts
@@ -138,7 +138,7 @@ def application(settings: Settings) -> FastAPI:
     app.include_router(webhooks.router)
     app.include_router(entries.public)
     for part in KEYED:
-        app.include_router(part.router, dependencies=[Depends(require_key)])
+        app.include_router(part.router, dependencies=[Depends(require_key), Depends(require_known_query)])
     _describe(
         app,
         {**openapi.PATHS_DESCRIBED, **delivery_routes.OPENAPI_PATHS, **push_scripts.OPENAPI_PATHS},

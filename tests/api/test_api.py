@@ -121,6 +121,12 @@ def test_what_is_not_there_or_wrong_is_named(shop: Shop) -> None:
     assert preview.status_code == 400 and "ordres" in preview.json()["message"]
 
 
+def test_a_slip_in_a_filters_name_does_not_answer_with_everything(shop: Shop) -> None:
+    answer = shop.http.get("/v1/customers?serach=anna", headers={"x-api-key": shop.key})
+    assert answer.status_code == 400
+    assert answer.json()["message"] == "No parameter serach here; it has limit, search"
+
+
 def test_the_page_opens_by_the_key_once_and_speaks_the_readers_language(shop: Shop) -> None:
     shop.send("track", userId="anna", event="Order Completed", properties={"order_id": "o1", "revenue": 12.5})
     step(shop)

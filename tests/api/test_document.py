@@ -127,7 +127,7 @@ def attack(
         for name in case.path_parameters or {}:
             if name in known and luck.random() < 0.7:
                 case.path_parameters[name] = luck.choice(known[name])
-        response = case.call(allow_redirects=False, timeout=20, **secret)
+        response = case.call(allow_redirects=False, timeout=60, **secret)
         seen[response.status_code] += 1
         case.validate_response(response, checks=CHECKS)
 
