@@ -170,12 +170,12 @@ class Plans:
         self._reading: asyncio.Task[None] | None = None
 
     async def current(self) -> Mapping[str, Plan]:
-        """The plans by event name; empty where there are none. The first time it waits for them."""
-        if time.monotonic() - self._read_at > REFRESH_SECONDS and (self._reading is None or self._reading.done()):
-            first = self._read_at == float("-inf")
+        """The plans by event name; empty where there are none. It waits for them first, and after a silence."""
+        age = time.monotonic() - self._read_at
+        if age > REFRESH_SECONDS and (self._reading is None or self._reading.done()):
             self._reading = asyncio.create_task(self._read())
-            if first:
-                await self._reading
+        if age > 2 * REFRESH_SECONDS and self._reading is not None:
+            await asyncio.shield(self._reading)  # others wait for it too
         return self._by_event
 
     async def _read(self) -> None:

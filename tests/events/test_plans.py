@@ -1,10 +1,12 @@
 """A tracking plan says what an event must look like; what is wrong with one is named with its place."""
 
+import asyncio
+
 import pytest
 from sqlalchemy import Engine
 
 from onevoice.events import plans
-from onevoice.events.plans import Plan, Violation
+from onevoice.events.plans import Plan, Plans, Violation
 from onevoice.kernel.errors import InvalidInput, NotFound
 from tests.conftest import NOW
 
@@ -67,3 +69,17 @@ def test_warnings_are_counted_by_what_is_wrong(db: Engine) -> None:
 
     assert found["A", 1]["times"] == 4 and found["A", 1]["example"] == "m9"
     assert found["A", 2]["times"] == 1
+
+
+def test_after_a_silence_a_call_is_held_to_the_plan_as_it_is_now(db: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def play() -> list[set[str]]:
+        held = Plans(db)
+        before = set(await held.current())
+        with db.begin() as connection:
+            plans.save(connection, VIEWED, NOW)
+        at_once = set(await held.current())
+        monkeypatch.setattr(plans, "REFRESH_SECONDS", 0.01)
+        await asyncio.sleep(0.1)
+        return [before, at_once, set(await held.current())]
+
+    assert asyncio.run(play()) == [set(), set(), {"Product Viewed"}]
