@@ -31,7 +31,9 @@ class Wish(BaseModel):
         max_length=2_000,
     )
     source: str = Field("import", description="The source the rows come from; made where there is none", max_length=200)
-    source_kind: str = Field("server", description="Its kind, if new: till, web, app, server, import", max_length=20)
+    source_kind: str = Field(
+        "", description="Its kind, if new: till, web, app, server, import; server, if left out", max_length=20
+    )
     mapping: dict[str, Any] | None = Field(None, description="As in a mapping file; guessed, if left out")
     dry_run: bool = Field(False, description="Check and show, but write nothing")
     again: bool = Field(False, description="Also what has been imported already")

@@ -124,7 +124,7 @@ def import_command(
     kind: Annotated[ImportKind, typer.Argument(help="What the file holds")],
     place: Annotated[str, typer.Argument(help="A file, a folder, s3://, gs://, az:// or https://; .gz and .zst too")],
     source: Annotated[str, typer.Option(help="Name of the source it comes from")] = "import",
-    source_kind: Annotated[str, typer.Option(help="Its kind, if new: till (offline), web, app, server")] = "server",
+    source_kind: Annotated[str, typer.Option(help="Its kind, if new: till (offline), web, app, server")] = "",
     mapping: Annotated[Path | None, typer.Option(help="YAML: our field: the file's column")] = None,
     mapping_out: Annotated[Path | None, typer.Option(help="Where a guessed mapping is kept")] = None,
     report: Annotated[Path | None, typer.Option(help="Where bad rows are named; .csv or .jsonl")] = None,

@@ -37,19 +37,19 @@ class Source:
     is_disabled: bool = False
 
 
-def ensure(connection: Connection, name: str, kind: str) -> Source:
-    """The source of that name, made with a new write key if there is none.
+def ensure(connection: Connection, name: str, kind: str = "") -> Source:
+    """The source of that name, made with a new write key if there is none. Without a kind: as it is, or a server.
 
     Raises InvalidInput for a kind that does not exist, Conflict where the source is of another kind.
     """
-    if kind not in KINDS:
+    if kind and kind not in KINDS:
         raise InvalidInput(f"A source's kind is one of {', '.join(KINDS)}; got {kind!r}")
     row = connection.execute(select(table).where(table.c.name == name)).one_or_none()
     if row is None:
-        made = table.insert().values(name=name, kind=kind, write_key=secrets.token_urlsafe(24))
+        made = table.insert().values(name=name, kind=kind or "server", write_key=secrets.token_urlsafe(24))
         row = connection.execute(made.returning(table)).one()
-    if row.kind != kind:
-        raise Conflict(f"The source {name!r} exists and is of kind {row.kind}, not {kind}; use another name")
+    if row.kind == INTERNAL or (kind and row.kind != kind):
+        raise Conflict(f"The source {name!r} exists and is of kind {row.kind}; use another name")
     return _source(row)
 
 

@@ -117,8 +117,9 @@ def test_what_cannot_be_imported_says_what_to_do(
 
 def test_a_source_keeps_its_kind_and_its_key(db: Engine, till: Source) -> None:
     with db.begin() as connection:
-        assert sources.ensure(connection, "till", "till") == till
+        assert sources.ensure(connection, "till", "till") == sources.ensure(connection, "till") == till
         with pytest.raises(Conflict, match="of kind till"):
             sources.ensure(connection, "till", "web")
         with pytest.raises(InvalidInput, match="web, app, till"):
             sources.ensure(connection, "shop", "shop")
+        assert sources.ensure(connection, "shop").kind == "server"

@@ -91,7 +91,7 @@ def ask(
 ) -> Job:
     """Puts a job into the queue. Raises InvalidInput where the URL, the kind of source or the mapping will not do."""
     reach.check(url, settings.import_from)
-    if source_kind not in KINDS:
+    if source_kind and source_kind not in KINDS:
         raise InvalidInput(f"A source's kind is one of {', '.join(KINDS)}; got {source_kind!r}")
     if mapping is not None:
         mapping = asdict(mappings.parsed(mapping))
