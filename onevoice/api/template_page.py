@@ -67,7 +67,10 @@ def _seen(request: Request, name: str, customer: str, locale: str, journey: str,
     number = int(customer) if customer else None
     variables, wished = variables_of(engine_client(request), pool, number, locale, journey)
     told = circumstances(request.app.state.settings.channels, {"customers": [variables], "locales": {}})
-    seen = [_worded(one, wished, WORDS[words_in]) for one in preview.preview(template, variables, wished)]
+    seen = [
+        _worded({**one, "sender": one["sender"] or told.senders.get(one["channel"], "")}, wished, WORDS[words_in])
+        for one in preview.preview(template, variables, wished)
+    ]
     shown = {one["channel"]: one["locale"] for one in seen}
     others = [one for one in seen if one["channel"] != "email"]
     return {
