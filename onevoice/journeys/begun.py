@@ -22,7 +22,8 @@ def begun(warehouse: Warehouse, rows: ir.Table, journeys: Sequence[Laid]) -> ir.
     With a key it is the newest event of that key (a cart as it stands now), else the one that let them in. Rows of
     nobody's enrolment, as previews have, get the customer's newest. Of a journey that no event begins there is none.
     """
-    found = [_of(warehouse, rows, one) for one in journeys if one.document.entry.way in BY_EVENT]
+    here = {row["journey"] for row in warehouse.rows(rows.select("journey").distinct())}
+    found = [_of(warehouse, rows, one) for one in journeys if one.name in here and one.document.entry.way in BY_EVENT]
     if not found:
         return warehouse.stage("begun_by", BEGUN.to_pyarrow().empty_table())
     return warehouse.stage("begun_by", ibis.union(*found) if len(found) > 1 else found[0])
