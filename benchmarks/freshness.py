@@ -20,7 +20,7 @@ from benchmarks.result import Result
 from benchmarks.segments import fill
 from onevoice import database, warehouse
 from onevoice.engine.engine import Engine
-from onevoice.engine.role import SLICE
+from onevoice.engine.role import SLICE, wait_for_entries
 from onevoice.events import door, sources
 from onevoice.kernel.settings import Settings
 from onevoice.segments import service
@@ -28,7 +28,7 @@ from onevoice.segments.preview import preview
 from onevoice.segments.refresh import Refresher
 from onevoice.segments.service import SavedSegment
 from onevoice.segments.tree import condition
-from onevoice.warehouse import Warehouse
+from onevoice.warehouse import Warehouse, watermark
 
 SIZE = 10_000_000
 """Events; a tenth of it customers, a fifth orders, half order lines, a twentieth messages."""
@@ -164,8 +164,10 @@ def _live(place: Path, url: str, words: str) -> Iterator[Result]:
     stop = threading.Event()
 
     def stepping() -> None:
-        while not stop.wait(settings.engine_interval_seconds):
-            engine.step(datetime.now(UTC), SLICE)
+        with engine.database.connect() as looking:
+            while not stop.is_set():
+                engine.step(datetime.now(UTC), SLICE)
+                wait_for_entries(looking, watermark(engine.warehouse, "inbox"), stop, settings.engine_interval_seconds)
 
     thread = threading.Thread(target=stepping, daemon=True)
     thread.start()

@@ -70,14 +70,16 @@ def run(settings: Settings) -> None:
                     continue
                 if report.loaded or report.handed_off:
                     log.info("step", loaded=report.loaded, handed_off=report.handed_off)
-                _wait(leadership, watermark(engine.warehouse, "inbox"), stop, settings.engine_interval_seconds)
+                wait_for_entries(
+                    leadership, watermark(engine.warehouse, "inbox"), stop, settings.engine_interval_seconds
+                )
         finally:
             server.stop()
             beside.join(STOPPING_SECONDS)  # it looks up before its next instant
             engine.close()
 
 
-def _wait(connection: Connection, mark: tuple[int, int], stop: threading.Event, seconds: float) -> None:
+def wait_for_entries(connection: Connection, mark: tuple[int, int], stop: threading.Event, seconds: float) -> None:
     """Until something waits in the inbox behind the mark, for so many seconds at most, or until the stop."""
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0 and not inbox.is_waiting(connection, mark):
