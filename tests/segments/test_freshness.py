@@ -23,7 +23,7 @@ from onevoice.kernel.clock import naive
 from onevoice.kernel.ids import identifier_id
 from onevoice.segments.compiler import members
 from onevoice.segments.facts import SEGMENT_MEMBERS, SEGMENT_STATES
-from onevoice.segments.plan import Plan
+from onevoice.segments.plan import Plan, plan
 from onevoice.segments.refresh import WHOLE_EVERY, Refresher
 from onevoice.segments.service import SavedSegment
 from onevoice.warehouse import Warehouse
@@ -223,6 +223,14 @@ def test_only_segments_that_read_what_was_written_are_asked(duck: Warehouse) -> 
     names = refresher.pending.segments
     assert "willing" in names and not names & {"viewers", "spenders", "dormant", "romans"}
     assert len(refresher.pending.customers) == 1 and not refresher.stale
+
+
+def test_what_several_segments_measure_alike_is_measured_once(duck: Warehouse) -> None:
+    def measured(**where: Any) -> set[str]:
+        return {one.name for one in plan(SavedSegment("s", 1, {"where": where}), duck).measurements}
+
+    by_channel = [measured(prefers={"channel": one, "within": "90 days"}) for one in ("email", "push", "sms")]
+    assert by_channel[0] == by_channel[1] == by_channel[2] != measured(prefers={"channel": "sms"})
 
 
 def test_a_segment_that_cannot_be_computed_keeps_its_members_and_says_why_and_holds_up_nobody(duck: Warehouse) -> None:

@@ -60,13 +60,17 @@ def _check(asked: Prefers, here: str) -> None:
 def _prefers(asked: Prefers, scope: Scope) -> Measured:
     window = Windowed(within=asked.within)
     owned = _owned(scope, window)
-    common, others = _common(scope, window, owned), _others(owned, asked.channel)
-    if asked.channel in COMMON:
-        found = common.left_join(others.drop("reactions"), "customer_id")
+    common, others = _common(scope, window, owned), _others(owned)
+    if asked.channel in COMMON:  # what is measured is then the same for each of these channels, and measured once
+        most = others.group_by("customer_id").aggregate(elsewhere=others.n.max())
+        found = common.left_join(most, "customer_id")
         found = found.mutate(elsewhere=ibis.coalesce(found.elsewhere, 0))
         reactions = found[f"_{asked.channel}"]
     else:
-        found = others.filter(others.reactions > 0).left_join(common, "customer_id")
+        most = others.group_by("customer_id").aggregate(
+            reactions=others.n.max(where=others.channel == asked.channel), elsewhere=others.n.max()
+        )
+        found = most.filter(most.reactions > 0).left_join(common, "customer_id")
         found = found.mutate(**{f"_{channel}": ibis.coalesce(found[f"_{channel}"], 0.0) for channel in COMMON})
         reactions = found.reactions
     found = found.mutate(**{channel: found[f"_{channel}"].cast("int64") for channel in COMMON})
@@ -106,13 +110,10 @@ def _weight(name: ir.StringColumn, channels: Mapping[str, str]) -> ir.FloatingVa
 def _floor(value: float) -> float: ...  # type: ignore[empty-body]  # Ibis' own casts to an integer, which costs more
 
 
-def _others(owned: ir.Table, asked: str) -> ir.Table:
-    """customer_id, `reactions` on the channel asked about, and `elsewhere` the most on any but the common channels."""
+def _others(owned: ir.Table) -> ir.Table:
+    """customer_id, channel, and the number `n` of reactions on it, for all but the common channels."""
     rows = owned.filter(owned.channel.notin(COMMON))
-    counted = rows.group_by("customer_id", "channel").aggregate(n=rows.count())
-    return counted.group_by("customer_id").aggregate(
-        reactions=counted.n.max(where=counted.channel == asked), elsewhere=counted.n.max()
-    )
+    return rows.group_by("customer_id", "channel").aggregate(n=rows.count())
 
 
 def _owned(scope: Scope, window: Windowed) -> ir.Table:
