@@ -10,7 +10,7 @@ import ibis.expr.types as ir
 from onevoice.delivery.facts import MESSAGES
 from onevoice.journeys import moment
 from onevoice.journeys.facts import DECISIONS
-from onevoice.journeys.keeping import later, passes
+from onevoice.journeys.keeping import passes
 from onevoice.journeys.policy import Ask, asked, decide, seen
 from onevoice.journeys.spans import duration
 
@@ -32,7 +32,7 @@ def contacted(
     told = _told_already(turn, here, send)
     if told is not None:
         reacted = told if reacted is None else ibis.union(reacted, told)
-    ask = asked(turn.journey, turn.node, send.channel, turn.house)
+    ask = asked(turn.journey, turn.node, send.channel, turn.house, turn.alike is not None)
     decided = decide(turn.warehouse, here, ask, turn.now, name, reacted)
     rules = f"{name} {hash(ask)}"  # what a decision has seen depends on them
     turn.add(MESSAGES, turn.remembered(f"messages {rules}", lambda: _messages(turn, decided, send)), "message_id")
@@ -48,10 +48,8 @@ def moved(turn: Turn, decided: ir.Table, wait: str, name: str = "decided") -> ir
 
 def _moved(turn: Turn, decided: ir.Table, wait: str) -> ir.Table:
     rows = decided.mutate(
-        journey=ibis.literal(turn.journey.name),
-        journey_version=ibis.literal(turn.journey.version, "int64"),
+        **turn.where(decided),
         arm=ibis.literal("treated"),
-        step=ibis.literal(turn.node.key),
         state=ibis.literal("active"),
         until=decided.until,
     )
@@ -61,7 +59,7 @@ def _moved(turn: Turn, decided: ir.Table, wait: str) -> ir.Table:
     return turn.go(
         rows,
         [(reacted, past), (sent, "sent")],
-        due=ibis.ifelse(sent, later(turn.at, duration(wait, "")), rows.due_at),
+        due=ibis.ifelse(sent, turn.after(turn.at, rows, duration(wait, "")), rows.due_at),
         reason=end,
         stays=deferred,
         until=rows.until,
@@ -73,8 +71,9 @@ def _told_already(turn: Turn, here: ir.Table, send: Send) -> ir.Table | None:
     if not send.content:
         return None
     messages = turn.warehouse.table(MESSAGES)
-    same = messages.filter(messages.content_key == send.content, answered(messages))
-    return here.semi_join(same, "customer_id").select("enrolment_id")
+    same = messages.filter(messages.content_key != "", answered(messages))
+    rows = here.mutate(content_key=turn.own(here, "content", send.content))
+    return rows.semi_join(same, ["customer_id", "content_key"]).select("enrolment_id")
 
 
 def answered(messages: ir.Table) -> ir.BooleanValue:
@@ -91,17 +90,15 @@ def _messages(turn: Turn, decided: ir.Table, send: Send) -> ir.Table:
     sent = decided.filter(decided.outcome == "send")
     known = {
         "message_id": message_id(turn, sent),
-        "journey": ibis.literal(turn.journey.name),
-        "journey_version": ibis.literal(turn.journey.version, "int64"),
-        "step": ibis.literal(turn.node.key),
+        **turn.where(sent),
         "channel": ibis.literal(send.channel),
-        "template": ibis.literal(send.template),
+        "template": turn.own(sent, "template", send.template),
         "topic": ibis.literal(turn.journey.document.topic),
         "planned_at": moment.at(),
         "tick": moment.number(),
         "status": ibis.literal("planned"),
-        "content_key": ibis.literal(send.content),
-        "coupon": ibis.literal(send.coupon),
+        "content_key": turn.own(sent, "content", send.content),
+        "coupon": turn.own(sent, "coupon", send.coupon),
     }
     later = {
         name: ibis.null(kind)
@@ -113,10 +110,11 @@ def _messages(turn: Turn, decided: ir.Table, send: Send) -> ir.Table:
 
 def _decisions(turn: Turn, decided: ir.Table, ask: Ask) -> ir.Table:
     unique = decided.enrolment_id + turn.place(decided) + ibis.literal("|") + moment.stamp()
+    where = turn.where(decided)
     return decided.mutate(
         decision_id=turn.warehouse.digest(unique),
-        journey=ibis.literal(turn.journey.name),
-        step=ibis.literal(turn.node.key),
+        journey=where["journey"],
+        step=where["step"],
         channel=ibis.literal(ask.channel),
         decided_at=moment.at(),
         message_id=ibis.ifelse(decided.outcome == "send", message_id(turn, decided), ibis.null("string")),

@@ -25,7 +25,7 @@ def stage(warehouse: Warehouse, candidates: ir.Table, ask: Ask) -> ir.Table | No
     channel, topic, priority, due_at, expires_at. None where there are none."""
     contenders = ask.rivals
     enrolments = warehouse.table(ENROLMENTS)
-    if not contenders or not warehouse.rows(_elsewhere(enrolments, candidates, ask.journey)):
+    if not contenders or not warehouse.rows(_elsewhere(enrolments, candidates, ask)):
         return None
     known = warehouse.stage(
         "policy_contenders",
@@ -58,10 +58,19 @@ def stage(warehouse: Warehouse, candidates: ir.Table, ask: Ask) -> ir.Table | No
     return rivals if warehouse.count(rivals) else None
 
 
-def _elsewhere(enrolments: ir.Table, candidates: ir.Table, journey: str) -> ir.Table:
+def _elsewhere(enrolments: ir.Table, candidates: ir.Table, ask: Ask) -> ir.Table:
     """One of the candidates who is in another journey too, if there is any."""
-    others = enrolments.filter(enrolments.state == "active", enrolments.journey != journey)
+    others = enrolments.filter(enrolments.state == "active")
+    if ask.several:
+        pairs = others.select("customer_id", other="journey").join(candidates, "customer_id")
+        return pairs.filter(pairs.other != pairs.journey).select("customer_id").limit(1)
+    others = others.filter(others.journey != ask.journey)
     return others.semi_join(candidates, "customer_id").select("customer_id").limit(1)
+
+
+def _own(rows: ir.Table, ask: Ask) -> ir.StringValue:
+    """The journey that asks."""
+    return rows.journey if ask.several else ibis.literal(ask.journey)
 
 
 def siblings(warehouse: Warehouse, candidates: ir.Table) -> bool:
@@ -90,7 +99,7 @@ def outranked(rows: ir.Table, ask: Ask, rivals: ir.Table | None, at: ir.Timestam
     soon = at + _NEXT
     return lost.select(
         "enrolment_id",
-        winner=ibis.coalesce(lost.winner, ibis.literal(ask.journey)),
+        winner=ibis.coalesce(lost.winner, _own(lost, ask)),
         outranked_until=ibis.greatest(ibis.coalesce(lost.winner_due, soon), soon),
     )
 
@@ -98,10 +107,11 @@ def outranked(rows: ir.Table, ask: Ask, rivals: ir.Table | None, at: ir.Timestam
 def _better(passing: ir.Table, ask: Ask, rivals: ir.Table) -> ir.Table:
     """Per enrolment: how many rivals that count for each cap outrank it today, which is the best, when the first is
     due."""
-    mine = passing.select("enrolment_id", "customer_id", "day_ends", mine="expires_at")
+    mine = passing.select("enrolment_id", "customer_id", "day_ends", mine="expires_at", own=_own(passing, ask))
     pairs = mine.join(rivals, "customer_id")
+    pairs = pairs.filter(pairs.journey != pairs.own)
     is_higher = pairs.priority > ask.priority
-    is_nearer = (pairs.expires_at < pairs.mine) | ((pairs.expires_at == pairs.mine) & (pairs.journey < ask.journey))
+    is_nearer = (pairs.expires_at < pairs.mine) | ((pairs.expires_at == pairs.mine) & (pairs.journey < pairs.own))
     pairs = pairs.filter(is_higher | is_nearer, pairs.due_at < pairs.day_ends, pairs.due_at <= pairs.mine)
     order = [ibis.desc(pairs.priority), pairs.expires_at, pairs.journey]
     pairs = pairs.mutate(place=ibis.row_number().over(group_by="enrolment_id", order_by=order))

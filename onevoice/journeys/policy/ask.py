@@ -12,6 +12,9 @@ from onevoice.journeys.steps import Node, kind_of
 
 _LIMITLESS = Policy()
 
+TOLD = "told_"
+"""Begins the names of columns that are one journey's own, where several are asked about at once."""
+
 
 @dataclass(frozen=True)
 class Contender:
@@ -39,7 +42,10 @@ NOTHING = House()
 
 @dataclass(frozen=True)
 class Ask:
-    """One message to many. The journey's own policy can only tighten the house's: limits are added, none is lifted."""
+    """One message to many. The journey's own policy can only tighten the house's: limits are added, none is lifted.
+
+    Where it is of `several` journeys that ask alike, the candidates have `journey` and `step` as columns.
+    """
 
     journey: str
     step: str  # the node's key
@@ -51,6 +57,7 @@ class Ask:
     house: House = NOTHING
     control: bool = True  # whether the global control group is left out
     once: bool = False  # whether nobody can be in the journey twice
+    several: bool = False
 
     @property
     def caps(self) -> tuple[Cap, ...]:
@@ -99,12 +106,12 @@ class Ask:
         )
 
 
-def asked(journey: Laid, node: Node, channel: str, house: House) -> Ask:
-    """About a message of a journey's node."""
+def asked(journey: Laid, node: Node, channel: str, house: House, several: bool = False) -> Ask:
+    """About a message of a journey's node, or of `several` that are like it."""
     document: Document = journey.document
     return Ask(
-        journey.name,
-        node.key,
+        "" if several else journey.name,
+        "" if several else node.key,
         channel,
         document.topic,
         document.transactional,
@@ -113,6 +120,7 @@ def asked(journey: Laid, node: Node, channel: str, house: House) -> Ask:
         house,
         document.control,
         document.entry.rule == "never",
+        several,
     )
 
 

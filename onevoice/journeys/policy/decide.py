@@ -13,7 +13,7 @@ from onevoice.customers.suppression import DEAD_REASONS
 from onevoice.journeys.facts import DECISIONS
 from onevoice.journeys.hashing import in_control
 from onevoice.journeys.policy import arbiter, places
-from onevoice.journeys.policy.ask import Ask, House
+from onevoice.journeys.policy.ask import TOLD, Ask, House
 from onevoice.journeys.policy.recent import contacts, frees, recent
 from onevoice.kernel.clock import naive
 from onevoice.warehouse import Warehouse
@@ -75,7 +75,7 @@ def decide(
     common = replace(ask, step="", house=House(ask.house.policy))
     if not is_contested:
         common = replace(common, journey="", priority=0)
-    known = rows.select(*(column for column in CANDIDATE if column in rows.columns))
+    known = rows.select(*(column for column in rows.columns if column in CANDIDATE or (ask.several and _own(column))))
     known = known.mutate(reacted=ibis.literal(False) if reacted is None else known.enrolment_id.isin(reacted[0]))
     key = (common, better, known.op(), rivals is not None, is_contested)
     return _stage(
@@ -94,6 +94,12 @@ CANDIDATE = (
     "passes",
 )
 """What a decision keeps of an enrolment; the first and customer_id must be known."""
+
+
+def _own(column: str) -> bool:
+    """Whether a column says what is one journey's own, of several that ask alike."""
+    return column in ("journey", "journey_version", "step") or column.startswith(TOLD)
+
 
 FEW = 10_000
 """So few candidates are not most of all, whatever all are."""
@@ -246,15 +252,16 @@ def _put_off(warehouse: Warehouse, rows: ir.Table, ask: Ask, now: datetime) -> i
     """Since when each enrolment has been put off here."""
     decisions = warehouse.table(DECISIONS)
     mine = decisions.filter(
-        decisions.journey == ask.journey,
-        decisions.step == ask.step,
         decisions.channel == ask.channel,
         decisions.outcome == "defer",
         decisions.decided_at > ibis.timestamp(naive(now - ask.patience - MEMORY)),
-    ).select("enrolment_id", "decided_at")
+    )
+    place = ["step"] if ask.several else []
+    if not ask.several:
+        mine = mine.filter(mine.journey == ask.journey, mine.step == ask.step)
     if "reached_at" in rows.columns:  # an earlier passing of the step does not count
-        here = rows.select("enrolment_id", since=ibis.coalesce(rows.reached_at, rows.entered_at))
-        mine = mine.join(here, "enrolment_id")
+        here = rows.select("enrolment_id", *place, since=ibis.coalesce(rows.reached_at, rows.entered_at))
+        mine = mine.select("enrolment_id", *place, "decided_at").join(here, ["enrolment_id", *place])
         mine = mine.filter(mine.decided_at >= mine.since)
     return mine.group_by("enrolment_id").aggregate(put_off_at=mine.decided_at.min())
 

@@ -27,7 +27,7 @@ def _check(asked: Audience, place: str) -> None:
 
 def _move(turn: "Turn", here: ir.Table) -> ir.Table:
     turn.effect(here, turn.node.asked)
-    return turn.go(here)
+    return turn.remembered("moved", lambda: turn.go(here))
 
 
 AUDIENCE = StepKind("audience", Audience, _check, move=_move)

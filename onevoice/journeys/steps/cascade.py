@@ -1,5 +1,6 @@
 """`cascade`: channels one after the other until the person has reacted, as one step."""
 
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import ibis
@@ -16,8 +17,8 @@ from onevoice.journeys.facts import DECISIONS
 from onevoice.journeys.keeping import passes
 from onevoice.journeys.matching import REPLIED, matching
 from onevoice.journeys.spans import Name, duration
-from onevoice.journeys.steps.kind import Layout, Step, StepKind
-from onevoice.journeys.steps.send import Send, rested
+from onevoice.journeys.steps.kind import Layout, Node, Step, StepKind
+from onevoice.journeys.steps.send import Send, alike, rested, told
 from onevoice.kernel.errors import InvalidInput
 from onevoice.segments.conditions.values import Where, check_where
 
@@ -86,7 +87,7 @@ def _move(turn: "Turn", here: ir.Table) -> ir.Table:
     from onevoice.journeys.contact import contacted, moved  # the policy reads the document, which reads this file
 
     if turn.node.part == "rest":
-        return turn.go(here)
+        return turn.remembered("moved", lambda: turn.go(here))
     place = int(turn.node.part)
     reacted = _reacted(turn, here, place) if place and turn.node.asked.stop_on else None
     if turn.node.asked.order == "best":
@@ -131,17 +132,24 @@ def _reacted(turn: "Turn", here: ir.Table, place: int) -> ir.Table:
 
 
 def stopped(turn: "Turn", here: ir.Table, place: int) -> ir.Table:
-    earlier = [f"{turn.node.step}/{number}" for number in range(place)]
     stops = turn.node.asked.stop_on
     found = []
     named = [f"{stop}_at" for stop in stops if stop in ("delivered", "opened", "clicked")]
-    since = here.select("enrolment_id", "customer_id", since=ibis.coalesce(here.reached_at, here.entered_at))
+    here = here.mutate(since=ibis.coalesce(here.reached_at, here.entered_at))
+    since = here.select("enrolment_id", "customer_id", "since")
     if named:
         messages = turn.warehouse.table(MESSAGES)
-        mine = messages.filter(messages.journey == turn.journey.name, messages.step.isin(earlier))
-        mine = mine.filter(ibis.or_(*(mine[name].notnull() for name in named)))
+        mine = messages.filter(ibis.or_(*(messages[name].notnull() for name in named)))
+        if turn.alike is not None:
+            own = here.select("enrolment_id", "since", own=turn.own(here, "step", turn.node.step))
+            mine = mine.select("enrolment_id", "planned_at", "step").join(own, "enrolment_id")
+            mine = mine.filter(ibis.or_(*(mine.step == mine.own + f"/{number}" for number in range(place))))
+        else:
+            earlier = [f"{turn.node.step}/{number}" for number in range(place)]
+            mine = mine.filter(mine.journey == turn.journey.name, mine.step.isin(earlier))
+            mine = mine.select("enrolment_id", "planned_at")
+            mine = mine.join(since, "enrolment_id") if turn.journey.has_jumps else mine
         if turn.journey.has_jumps:  # those of an earlier round do not count
-            mine = mine.select("enrolment_id", "planned_at").join(since, "enrolment_id")
             mine = mine.filter(mine.planned_at >= mine.since)
         found.append(mine.select("enrolment_id"))
     if "ordered" in stops:
@@ -159,12 +167,26 @@ def _did(turn: "Turn", since: ir.Table, stop: StopEvent) -> ir.Table:
     return did.filter(did.occurred_at > did.since).select("enrolment_id")
 
 
+def _likeness(node: Node) -> Hashable | None:
+    if node.part == "rest":
+        return ()
+    if node.asked.order == "best":
+        return None
+    return alike(node.asked.channels[int(node.part)]), msgspec.json.encode(node.asked.stop_on)
+
+
+def _tells(node: Node) -> dict[str, str | int]:
+    return {} if node.part == "rest" or node.asked.order == "best" else told(node.asked.channels[int(node.part)])
+
+
 CASCADE = StepKind(
     "cascade",
     Cascade,
     _check,
     lay=_lay,
     move=_move,
+    likeness=_likeness,
+    tells=_tells,
     contacts=True,
     needs_habits=lambda asked: asked.order == "best",
 )

@@ -21,7 +21,7 @@ class Emit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
 
 def _move(turn: "Turn", here: ir.Table) -> ir.Table:
     turn.effect(here, turn.node.asked)
-    return turn.go(here)
+    return turn.remembered("moved", lambda: turn.go(here))
 
 
 EVENT = StepKind("event", Emit, move=_move)

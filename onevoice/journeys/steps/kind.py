@@ -4,7 +4,7 @@ A kind says what its part of a document may hold (`asked`, a msgspec struct, or 
 checked, which steps are nested in it, into which nodes of the graph it is laid out, and how people are moved on there.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -87,8 +87,14 @@ class StepKind(Generic[A]):
     """Adds the step's nodes, given the key of what follows; gives the key of its first."""
     conditions: Callable[[A], list[dict[str, Any] | None]] = field(default=lambda asked: [])
     """The condition trees it asks."""
-    move: Callable[["Turn", ir.Table], ir.Table] = field(default=lambda turn, here: turn.go(here))
+    move: Callable[["Turn", ir.Table], ir.Table] = field(
+        default=lambda turn, here: turn.remembered("moved", lambda: turn.go(here))
+    )
     """Moves those on who are due at a node: see turn.py. At first they just go on."""
+    likeness: Callable[[Node], Hashable | None] = field(default=lambda node: None)
+    """What nodes of several journeys must have in common to be walked by the same statements; None: each alone."""
+    tells: Callable[[Node], Mapping[str, str | int]] = field(default=lambda node: {})
+    """What those tell each of its own, as columns beside their people."""
     contacts: bool = False
     """Whether it may reach the customer."""
     needs_habits: Callable[[A], bool] = field(default=lambda asked: False)

@@ -84,7 +84,7 @@ def require_handler(kind: str, asked: Any, place: str) -> None:
 
 def _move(turn: "Turn", here: ir.Table) -> ir.Table:
     turn.effect(here, turn.node.asked)
-    return turn.go(here)
+    return turn.remembered("moved", lambda: turn.go(here))
 
 
 COUPON = StepKind("coupon", Coupon, _check_coupon, move=_move)

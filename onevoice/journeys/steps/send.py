@@ -1,5 +1,6 @@
 """`send`: one message on one channel, if the contact policy lets it through."""
 
+from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
 import ibis.expr.types as ir
@@ -46,9 +47,29 @@ def _move(turn: "Turn", here: ir.Table) -> ir.Table:
     from onevoice.journeys.contact import contacted, moved  # the policy reads the document, which reads this file
 
     if turn.node.part == "rest":
-        return turn.go(here)
+        return turn.remembered("moved", lambda: turn.go(here))
     decided = contacted(turn, here, turn.node.asked)
     return moved(turn, decided, turn.node.asked.wait)
 
 
-SEND = StepKind("send", Send, _check, lay=_lay, move=_move, contacts=True)
+def alike(send: Send) -> Hashable:
+    """What sends of several journeys must have in common to be asked about at once."""
+    return send.channel, bool(send.content)
+
+
+def told(send: Send) -> dict[str, str | int]:
+    """What each of them has for itself."""
+    wait = int(duration(send.wait, "").total_seconds())
+    return {"template": send.template, "content": send.content, "coupon": send.coupon, "wait": wait}
+
+
+SEND = StepKind(
+    "send",
+    Send,
+    _check,
+    lay=_lay,
+    move=_move,
+    likeness=lambda node: () if node.part == "rest" else alike(node.asked),
+    tells=lambda node: {} if node.part == "rest" else told(node.asked),
+    contacts=True,
+)

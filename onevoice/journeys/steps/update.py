@@ -20,7 +20,7 @@ def _check(asked: dict[str, Scalar], place: str) -> None:
 
 def _move(turn: "Turn", here: ir.Table) -> ir.Table:
     turn.effect(here, turn.node.asked)
-    return turn.go(here)
+    return turn.remembered("moved", lambda: turn.go(here))
 
 
 UPDATE = StepKind("update", dict[str, Scalar], _check, move=_move)

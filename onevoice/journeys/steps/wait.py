@@ -1,6 +1,6 @@
 """`wait`: for so long, until a time of day, until something happens (with a time-out), or until around a date."""
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import ibis
@@ -8,9 +8,9 @@ import ibis.expr.types as ir
 import msgspec
 
 from onevoice.journeys import clocks
-from onevoice.journeys.keeping import WOKEN, later
+from onevoice.journeys.keeping import WOKEN
 from onevoice.journeys.spans import Name, Weekday, check_happening, clock_time, duration, offset
-from onevoice.journeys.steps.kind import Layout, Step, StepKind
+from onevoice.journeys.steps.kind import Layout, Node, Step, StepKind
 from onevoice.kernel.errors import InvalidInput
 from onevoice.segments.conditions.values import Where
 
@@ -106,10 +106,11 @@ def _move(turn: "Turn", here: ir.Table) -> ir.Table:
         return _let_go(turn, here)
     asked = turn.node.asked
     if isinstance(asked, str):
-        return turn.remembered("moved", lambda: turn.go(here, "held", later(here.due_at, duration(asked, ""))))
+        wait = duration(asked, "")
+        return turn.remembered("moved", lambda: turn.go(here, "held", turn.after(here.due_at, here, wait)))
     if asked.is_for_something:
         timeout = duration(asked.timeout or "", "")
-        return turn.remembered("moved", lambda: turn.go(here, "held", later(here.due_at, timeout)))
+        return turn.remembered("moved", lambda: turn.go(here, "held", turn.after(here.due_at, here, timeout)))
     ends = clocks.with_ends(turn, here, asked)
     return turn.go(ends, "held", ibis.greatest(ibis.coalesce(ends.ends, ends.due_at), ends.due_at))
 
@@ -129,6 +130,20 @@ def _dealt(here: ir.Table) -> ir.Table:
     return rows.mutate(way=ibis.ifelse(rows.found.notnull(), "met", "late")).drop("found")
 
 
+def _span(node: Node) -> str:
+    """How long a wait is at the longest; empty where no span says."""
+    asked = node.asked
+    return asked if isinstance(asked, str) else (asked.timeout or "") if asked.is_for_something else ""
+
+
+def _likeness(node: Node) -> Hashable | None:
+    return () if node.part == "held" else ("for",) if _span(node) else None
+
+
+def _tells(node: Node) -> dict[str, str | int]:
+    return {"wait": int(duration(_span(node), "").total_seconds())} if not node.part and _span(node) else {}
+
+
 WAIT = StepKind(
     "wait",
     str | Until,  # type: ignore[arg-type]  # a union is no class
@@ -137,5 +152,7 @@ WAIT = StepKind(
     _lay,
     _conditions,
     _move,
+    _likeness,
+    _tells,
     needs_habits=lambda asked: isinstance(asked, Until) and asked.best_hour,
 )
