@@ -12,7 +12,7 @@ from onevoice.customers.contact import ControlGroup
 from onevoice.journeys import calendars, moment
 from onevoice.journeys.asking import Question, asked
 from onevoice.journeys.facts import ENROLMENTS
-from onevoice.journeys.hashing import in_control, in_holdout
+from onevoice.journeys.hashing import bound, place_of, placed, salt_of
 from onevoice.journeys.keeping import LATEST, SHAPE, append_new, later, record
 from onevoice.journeys.laid import Laid
 from onevoice.journeys.matching import matching
@@ -22,7 +22,7 @@ from onevoice.kernel.clock import naive
 from onevoice.segments.conditions.values import Where
 from onevoice.segments.facts import SEGMENT_MEMBERS
 from onevoice.segments.membership import LEFT
-from onevoice.warehouse import Warehouse, remembered
+from onevoice.warehouse import REMEMBERED, Warehouse, remembered
 
 REQUESTED, SCANNED = "Journey Entry Requested", "Code Scanned"
 """Events of ours that let somebody in: by the API, and by a link or code. Their `journey` says which, `key` the key."""
@@ -32,7 +32,7 @@ CANDIDATE = ibis.schema({"customer_id": "int64", "at": "timestamp(6)", "key": "s
 
 NO_CONTROL = ControlGroup()
 
-FOR_EVER = datetime(2999, 1, 1)
+FOR_EVER = datetime(2250, 1, 1)
 """Later than any enrolment."""
 
 
@@ -41,25 +41,50 @@ def enter(
 ) -> dict[str, int]:
     """Lets in whoever comes, with their arm; gives how many by journey. Of each journey only the newest version."""
     found = dict.fromkeys((journey.name for journey in journeys), 0)
-    by_segment = _by_segment(warehouse, [one for one in journeys if one.document.entry.segment], now)
+    coming = _by_segment(warehouse, [one for one in journeys if one.document.entry.segment], now)
+    at_once = [one for one in journeys if one.name in coming and one.document.entry.who is None]
+    _enrol(warehouse, at_once, NEWCOMERS, now, control, found)
     calendar = calendars.calendar(warehouse, journeys)
+    by_event: dict[str, ir.Table] = {}
     for journey in journeys:
         entry = journey.document.entry
         if entry.segment is not None:
-            if journey.name in by_segment:
-                rows = NEWCOMERS.filter(NEWCOMERS.journey == journey.name).select(*CANDIDATE.names)
-                found[journey.name] = _enrol(warehouse, journey, rows, now, control, is_alike=True)
+            rows = NEWCOMERS.filter(NEWCOMERS.journey == journey.name) if journey.name in coming else None
+            if rows is None or entry.who is None:
+                continue
         elif entry.schedule is not None or entry.date is not None:
-            rows_or_none = calendars.candidates(warehouse, journey, calendar, now)
-            if rows_or_none is not None:
-                found[journey.name] = _enrol(warehouse, journey, rows_or_none, now, control, is_alike=False)
-        elif pattern(journey)[0] in news.names:
+            rows = calendars.candidates(warehouse, journey, calendar, now)
+        elif pattern(journey)[0] not in news.names:
+            continue
+        else:
             told = news.of(journey)
             build = partial(_by_event, warehouse, journey, told)
             is_alike = told.op() == news.events.op()  # in every tick
             rows = journey.remembered(("candidates", warehouse.is_duckdb), build) if is_alike else build()
-            found[journey.name] = _enrol(warehouse, journey, rows, now, control, is_alike)
+            if entry.who is None:
+                by_event[journey.name] = rows
+                continue
+        if rows is not None:
+            _enrol(warehouse, [journey], _candidates(warehouse, journey, rows, now), now, control, found)
+    if by_event:
+        query = " UNION ALL ".join(warehouse.compiled(rows) for rows in by_event.values())
+        candidates = warehouse.collect("entry_candidates", query, NEWCOMERS.schema())
+        _enrol(warehouse, [one for one in journeys if one.name in by_event], candidates, now, control, found)
     return found
+
+
+def _candidates(warehouse: Warehouse, journey: Laid, rows: ir.Table, now: datetime) -> ir.Table:
+    """Of those who would come (of the shape CANDIDATE) who meets the entry's `who`, in a scratch table."""
+    who = journey.document.entry.who
+    if who is not None:
+        rows = warehouse.stage("candidates", rows.select(*CANDIDATE.names).cast(CANDIDATE))
+        question = journey.remembered("who", lambda: Question(who))
+        rows = rows.semi_join(asked(warehouse, {"who": question}, rows, now, "entry_answers"), "customer_id")
+    return warehouse.stage("entry_candidates", _named(journey, rows))
+
+
+def _named(journey: Laid, rows: ir.Table) -> ir.Table:
+    return rows.select(*CANDIDATE.names).cast(CANDIDATE).select(ibis.literal(journey.name).name("journey"), *CANDIDATE)
 
 
 NEWCOMERS = ibis.table({"journey": "string", **dict(CANDIDATE.items())}, name="segment_newcomers")
@@ -80,7 +105,7 @@ def _by_segment(warehouse: Warehouse, journeys: Sequence[Laid], now: datetime) -
     if not journeys:
         return set()
     rules = warehouse.stage(
-        "entry_rules",
+        "segment_rules",
         pa.table(
             {
                 "journey": [one.name for one in journeys],
@@ -143,62 +168,100 @@ def _by_event(warehouse: Warehouse, journey: Laid, told: ir.Table) -> ir.Table:
             events = events.filter(events.key.notnull())
     else:
         events = events.mutate(key=ibis.null("string"))
-    return events.select(
+    rows = events.select(
         "customer_id",
         at=ibis.least(events.occurred_at, moment.at()),
         key=events.key.fill_null(""),
         token=events.event_id,
     )
+    return _named(journey, rows)
+
+
+RULES = ibis.table(
+    {
+        "journey": "string",
+        "journey_version": "int64",
+        "first": "string",  # the node at which one comes in
+        "rule": "string",
+        "before": "timestamp(6)",
+        "salt": "int64",
+        "held_out": "int64",  # whose place is below are the hold-out
+        "controlled": "int64",
+    },
+    name="entry_rules",
+)
+"""Scratch table: how each journey that takes in lets people in."""
 
 
 def _enrol(
-    warehouse: Warehouse, journey: Laid, rows: ir.Table, now: datetime, control: ControlGroup, is_alike: bool
-) -> int:
-    """Enrols the candidates (of the shape CANDIDATE) whom the rule lets in; who is held out has ended at once.
-
-    `is_alike` says that the expression of the candidates is the same in every tick.
-    """
-    document = journey.document
-    if document.entry.who is not None:
-        rows = warehouse.stage("candidates", rows.cast(CANDIDATE))
-        question = journey.remembered("who", lambda: Question(document.entry.who or {}))
-        answers = asked(warehouse, {"who": question}, rows, now, "entry_answers")
-        rows = rows.semi_join(answers, "customer_id")
-    share = control.share if document.control and not document.transactional else 0.0
-
-    def build() -> ir.Table:
-        return _entering(warehouse, journey, _let_in(warehouse, journey, rows.cast(CANDIDATE)), control.salt, share)
-
-    key = ("entered", warehouse.is_duckdb, rows.op(), control.salt, share)
-    entered = warehouse.stage("entered", journey.remembered(key, build) if is_alike else build())
-    arms = {row["arm"]: row["n"] for row in warehouse.rows(_by_arm(entered))}
+    warehouse: Warehouse,
+    journeys: Sequence[Laid],
+    candidates: ir.Table,
+    now: datetime,
+    control: ControlGroup,
+    found: dict[str, int],
+) -> None:
+    """Enrols the candidates (journey and CANDIDATE, in a scratch table) whom their journey's rule lets in, and adds to
+    `found` how many; who is held out has ended at once."""
+    if not journeys:
+        return
+    shares = [control.share if one.document.control and not one.document.transactional else 0.0 for one in journeys]
+    warehouse.stage(
+        "entry_rules",
+        pa.table(
+            {
+                "journey": pa.array([one.name for one in journeys], pa.string()),
+                "journey_version": pa.array([one.version for one in journeys], pa.int64()),
+                "first": pa.array([one.graph.first for one in journeys], pa.string()),
+                "rule": pa.array([_rule(one) for one in journeys], pa.string()),
+                "before": pa.array([_before(one, now) for one in journeys], pa.timestamp("us")),
+                "salt": pa.array([salt_of("journey", one.name) for one in journeys], pa.int64()),
+                "held_out": pa.array([bound(one.document.holdout) for one in journeys], pa.int64()),
+                "controlled": pa.array([bound(share) for share in shares], pa.int64()),
+            }
+        ),
+    )
+    rules = tuple(sorted({_rule(one) for one in journeys}))
+    key = (warehouse.is_duckdb, candidates.op(), rules, control.salt)
+    if key not in _ENTERING:
+        if len(_ENTERING) >= REMEMBERED:
+            _ENTERING.clear()
+        _ENTERING[key] = _entering(warehouse, candidates.cast(NEWCOMERS.schema()), rules, control.salt)
+    entered = warehouse.stage("entered", _ENTERING[key])
+    arms = set()
+    for row in warehouse.rows(_by_arm(entered)):
+        arms.add(row["arm"])
+        found[row["journey"]] += row["n"]
     if arms:
         append_new(warehouse, ENROLMENTS, entered, "enrolment_id")
     for arm, reason in (("holdout", "holdout"), ("control", "control_group")):
-        if arms.get(arm):
+        if arm in arms:
             record(warehouse, entered.filter(entered.arm == arm), reason)
-    return sum(arms.values())
+
+
+_ENTERING: dict[tuple[object, ...], ir.Table] = {}
 
 
 @remembered
 def _by_arm(entered: ir.Table) -> ir.Table:
-    return entered.group_by("arm").aggregate(n=entered.count())
+    return entered.group_by("journey", "arm").aggregate(n=entered.count())
 
 
-def _entering(warehouse: Warehouse, journey: Laid, new: ir.Table, salt: str, share: float) -> ir.Table:
-    """Their enrolments: treated, held out, or of the control group, a `share` of all."""
-    held = in_holdout(new.customer_id, journey.name, journey.document.holdout)
-    controlled = in_control(new.customer_id, salt, share)
+def _entering(warehouse: Warehouse, candidates: ir.Table, rules: Sequence[str], salt: str) -> ir.Table:
+    """The enrolments of those who are let in: treated, held out, or of the control group."""
+    several = [_let_in(warehouse, candidates, rule) for rule in rules]
+    new = ibis.union(*several) if len(several) > 1 else several[0]
+    held = placed(new.customer_id, new.salt) < new.held_out
+    controlled = place_of(new.customer_id, "control", salt) < new.controlled
     left_out = held | controlled
-    unique = ibis.literal(f"{journey.name}|") + new.customer_id.cast("string")
     return new.select(
-        enrolment_id=warehouse.digest(unique + ibis.ifelse(new.token == "", "", ibis.literal("|") + new.token)),
-        journey=ibis.literal(journey.name),
-        journey_version=ibis.literal(journey.version, "int64"),
+        "enrolment_id",
+        "journey",
+        "journey_version",
         identifier_id=new.customer_id,
         customer_id=new.customer_id,
         arm=ibis.cases((controlled, "control"), (held, "holdout"), else_="treated"),
-        step=ibis.literal(journey.graph.first),
+        step=new["first"],
         state=ibis.ifelse(left_out, "done", "active"),
         reason=ibis.cases((controlled, "control_group"), (held, "holdout"), else_=""),
         entered_at=new["at"],
@@ -210,27 +273,23 @@ def _entering(warehouse: Warehouse, journey: Laid, new: ir.Table, salt: str, sha
     ).cast(SHAPE)
 
 
-def _let_in(warehouse: Warehouse, journey: Laid, rows: ir.Table) -> ir.Table:
-    """Of the candidates those who may come in, of several entries of one at once the first."""
-    rule = _rule(journey)
-    held = warehouse.table(ENROLMENTS)
-    held = held.filter(held.journey == journey.name)
-    one = ["customer_id", "key"] if rule == "per key" else ["customer_id"]
+def _let_in(warehouse: Warehouse, candidates: ir.Table, rule: str) -> ir.Table:
+    """Of the candidates of the journeys with the rule those who may come in, of several entries of one at once the
+    first; with their enrolment's id and what RULES says."""
+    rules, held = RULES.filter(RULES.rule == rule), warehouse.table(ENROLMENTS)
+    rows = candidates.join(rules, "journey")
+    one = ["journey", "customer_id", *(["key"] if rule == "per key" else [])]
     first = rows.mutate(rank=ibis.row_number().over(group_by=one, order_by=[rows["at"], rows.token]))
     rows = first.filter(first["rank"] == 0).drop("rank")
-    if rule == "per key":
-        rows = rows.mutate(token=rows.key)
-        return rows.anti_join(held.mutate(key=held.key.fill_null("")), one)
+    unique = rows.journey + "|" + rows.customer_id.cast("string")
     if rule == "never":
-        return rows.mutate(token=ibis.literal("")).anti_join(held, one)
-    bars = held.state == "active"
-    if rule == "after":
-        bars |= held.entered_at > later(moment.at(), -duration(journey.document.entry.rule, ""))
-    barred = held.filter(bars)
-    rows = rows.anti_join(barred, one)
-    if journey.document.entry.segment is None:  # the same event, occurrence or day again is no new entry
-        tokens = held.select("enrolment_id")
-        unique = ibis.literal(f"{journey.name}|") + rows.customer_id.cast("string") + ibis.literal("|") + rows.token
-        rows = rows.mutate(enrolment_id=warehouse.digest(unique)).anti_join(tokens, "enrolment_id")
-        rows = rows.drop("enrolment_id")
-    return rows
+        rows = rows.mutate(enrolment_id=warehouse.digest(unique))
+        return rows.anti_join(held, one)
+    token = rows.key if rule == "per key" else rows.token
+    rows = rows.mutate(enrolment_id=warehouse.digest(unique + ibis.ifelse(token == "", "", ibis.literal("|") + token)))
+    if rule == "per key":
+        return rows.anti_join(held.mutate(key=held.key.fill_null("")), one)
+    known = held.join(rules.select("journey", "before"), "journey")
+    barred = known.filter((known.state == "active") | (known.entered_at > known.before))
+    # The same event, occurrence or day again is no new entry.
+    return rows.anti_join(barred, one).anti_join(held, "enrolment_id")
