@@ -37,7 +37,9 @@ def hand_off(warehouse: Warehouse, connection: Connection, now: datetime) -> int
     last = warehouse.rows(messages.aggregate(tick=messages.tick.max()))[0]["tick"] or 0
     if last <= position:
         return 0
-    planned = warehouse.stage("handed_off", messages.filter(messages.tick > position, messages.tick <= last))
+    # With the instant as a column, so that what is made of them is compiled once.
+    new = messages.filter(messages.tick > position, messages.tick <= last)
+    planned = warehouse.stage("handed_off", new.mutate(handed_at=ibis.literal(now.isoformat())))
     here = {row["template"] for row in warehouse.rows(planned.select("template").distinct())}
     versions = {name: version for name, version in templates.newest_versions(connection).items() if name in here}
     asked = templates.mentioned(connection, versions, OPTIONAL)
@@ -49,7 +51,7 @@ def hand_off(warehouse: Warehouse, connection: Connection, now: datetime) -> int
     journeys = service.all_journeys(connection)
     rows = personalised(warehouse, versioned.drop("template_right"), asked, [one.laid_out for one in journeys])
     rows = _placed(warehouse, connection, _ranked(warehouse, journeys, rows))
-    queued = queue.enqueue(connection, _lines(warehouse, rows, now), last, partial(service.over, connection))
+    queued = queue.enqueue(connection, _lines(warehouse, rows), last, partial(service.over, connection))
     control.tell_cancelled(connection, [(message_id, 0) for message_id in queued.cancelled], now)
     return queued.new
 
@@ -84,11 +86,11 @@ def _placed(warehouse: Warehouse, connection: Connection, rows: ir.Table) -> ir.
     )
 
 
-def _lines(warehouse: Warehouse, rows: ir.Table, now: datetime) -> Iterator[bytes]:
+def _lines(warehouse: Warehouse, rows: ir.Table) -> Iterator[bytes]:
     values: dict[str, ir.Value] = {
         "id": rows.message_id,
         "template_version": ibis.coalesce(rows.template_version, 0),  # 0: the worker says which is missing
-        "not_before": ibis.literal(now.isoformat()),
+        "not_before": rows.handed_at,
         "expires_at": (rows.planned_at + ibis.interval(seconds=int(EXPIRES_AFTER.total_seconds()))).cast("string")
         + "Z",
         "transactional": ibis.coalesce(rows.transactional, 0),
