@@ -48,6 +48,9 @@ from onevoice.kernel.settings import Settings
 POLL_SECONDS = 0.2
 """How often an idle worker looks into the queue."""
 
+LEASE_SECONDS = 0.1
+"""How soon after a lease another may be for less than half of what is in flight: each costs a commit."""
+
 GROUP_SECONDS = 0.05
 """How long outcomes are gathered, so that many are settled by one commit."""
 
@@ -131,6 +134,7 @@ class Worker:
         self._holds, self._watched, self._watched_at = Holds(), asyncio.Event(), 0.0
         self._tallies: dict[str, Tally] = {}
         self._tallied_at = 0.0
+        self._leased_at = float("-inf")
 
     async def work(self, stop: asyncio.Event) -> None:
         """Leases and sends until `stop`, then waits for what is in flight."""
@@ -153,7 +157,9 @@ class Worker:
         while not stop.is_set():
             room, now = self._room(), self._clock.now()
             if not room:  # with nothing in flight either there is no channel to send on
-                await (self._wait(self._settled) if self._unsettled else stop.wait())
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for((self._settled if self._unsettled else stop).wait(), LEASE_SECONDS)
+                self._settled.clear()
                 continue
             try:
                 taken, refused = await self._in_transaction(partial(self._take, room=room, now=now))
@@ -170,6 +176,7 @@ class Worker:
                     await asyncio.wait_for(event.wait(), POLL_SECONDS)
                 self._settled.clear()
                 continue
+            self._leased_at = time.monotonic()
             self._unsettled.update((message.id, message.channel) for message in taken)
             self._start(taken, refused)
 
@@ -183,7 +190,7 @@ class Worker:
         return taken, refusals(connection, taken, self._secret, now) if taken else {}
 
     def _room(self) -> dict[str, int]:
-        """How many more messages of each channel may be in flight; too little room for a lease of its own is none.
+        """How many more messages of each channel may be in flight; too little room for a lease so soon is none.
 
         One channel whose provider hangs must not take all of it: half is for whoever comes, the other half is kept in
         equal parts for the channels.
@@ -191,7 +198,7 @@ class Worker:
         channels, most = self._desk.channels, self._settings.in_flight
         kept = most // (2 * len(channels)) if channels else 0
         each, here = most - kept * (len(channels) - 1), Counter(self._unsettled.values())
-        least = max(1, each // 4)  # smaller leases would cost a commit for a handful of messages
+        least = max(1, each // 2) if time.monotonic() - self._leased_at < LEASE_SECONDS else 1
         free = most - len(self._unsettled)
         left = {channel: min(free, each - here[channel]) for channel in channels}
         return {channel: count for channel, count in left.items() if count >= least}
