@@ -4,19 +4,25 @@ import asyncio
 import re
 import subprocess
 import sys
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 from sqlalchemy import Engine, text
 
+from onevoice.channels.adapter import OutboundMessage, Outcome, Status, Told, WebhookRequest
+from onevoice.channels.providers import Provider
 from onevoice.customers import consent, suppression
 from onevoice.customers.consent import Consent
 from onevoice.customers.suppression import Suppressed
 from onevoice.database.inbox import Kind
 from onevoice.delivery import queue, worker
+from onevoice.delivery.leasing import Desk
 from onevoice.delivery.schemas import MessageEntry
+from onevoice.delivery.throttles import Throttles
 from onevoice.demo.doubles import Doubles, SmtpSink
 from onevoice.demo.doubles.smtp_sink import CUT
 from onevoice.kernel.clock import SharedClock
@@ -186,6 +192,49 @@ def test_two_workers_share_the_queue_and_nothing_is_sent_twice(settings: Setting
         assert connection.scalar(text("SELECT count(*) FROM worker")) == 0  # both have left in good order
 
 
+class Hanging:
+    """A provider that answers for some addresses only when it is let."""
+
+    channel, price, tells_delivery = "email", Decimal(0), False
+
+    def __init__(self, hung: Collection[str]) -> None:
+        self.hung, self.let = hung, asyncio.Event()
+
+    async def open(self) -> None: ...
+    async def close(self) -> None: ...
+
+    async def send(self, message: OutboundMessage) -> Outcome:
+        if message.address in self.hung:
+            await self.let.wait()
+        return Outcome(Status.ACCEPTED)
+
+    def news(self, _request: WebhookRequest) -> Sequence[Told]:
+        return []
+
+    def parts(self, _content: Mapping[str, str]) -> int:
+        return 1
+
+
+def test_the_last_free_place_goes_on_to_be_used_while_all_others_wait_for_a_provider(
+    settings: Settings, db: Engine
+) -> None:
+    async def play() -> None:
+        provider, stop = Hanging({queued(number).address for number in range(7)}), asyncio.Event()
+        desk = Desk({"email": Provider("email", "email", {})}, Throttles({}))
+        one = worker.Worker(at_now(settings, in_flight=8), db, {"email": provider}, desk)
+        task = asyncio.create_task(one.work(stop))
+        while states(db).get("accepted", 0) < 3:
+            await asyncio.sleep(0.02)
+        assert states(db) == {"sending": 7, "accepted": 3}
+        provider.let.set()
+        stop.set()
+        await task
+
+    prepare(db, [queued(number, not_before=NOW - timedelta(minutes=10 - number)) for number in range(10)])
+    asyncio.run(asyncio.wait_for(play(), 20))
+    assert states(db) == {"accepted": 10}
+
+
 def test_what_a_killed_worker_left_is_reported_by_the_next(settings: Settings, db: Engine) -> None:
     with Doubles() as doubles:
         prepare(db, [queued(1), queued(2)])
@@ -200,7 +249,7 @@ def test_what_a_killed_worker_left_is_reported_by_the_next(settings: Settings, d
 def test_a_worker_that_was_not_heard_of_sends_nothing_and_costs_no_attempt(settings: Settings, db: Engine) -> None:
     with Doubles() as doubles:
         prepare(db, [queued(1)])
-        ready = with_doubles(settings, doubles, lease_seconds=0.001)
+        ready = with_doubles(settings, doubles, lease_seconds=1e-6)  # shorter than any look at the database
         send_all(ready, db, until=lambda found: "sending" not in found and waits(db))
         assert doubles.smtp.received == {}
         SharedClock(settings.data_dir / "clock", NOW + timedelta(seconds=1))
