@@ -16,7 +16,7 @@ def cors(origin: str) -> dict[str, str]:
         "access-control-allow-origin": origin,
         "access-control-allow-credentials": "true",
         # analytics.js waits as long as Retry-After says, and reads only what is exposed
-        "access-control-expose-headers": "retry-after, x-ratelimit-reset",
+        "access-control-expose-headers": "retry-after",
         "vary": "origin",
     }
 
