@@ -19,7 +19,7 @@ _LOOK = """
     ) AS bounds
     LEFT JOIN (
         SELECT transaction / %(span)s AS span,
-            transaction < pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS settled,
+            transaction < (SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint) AS settled,  -- asked once
             sum(calls)::bigint AS calls, sum(octet_length(payload))::bigint AS bytes
         FROM inbox WHERE transaction >= %(unsettled)s GROUP BY 1, 2
     ) AS spans ON true
@@ -41,8 +41,10 @@ class Backlog:
         """
         known = min(self._settled) * self._span if self._settled else self._unsettled
         with driver(connection) as raw:
-            # Rows change too fast for the planner's statistics, which would have it read the table from end to end.
-            raw.execute("SET LOCAL enable_seqscan = off; SET LOCAL max_parallel_workers_per_gather = 0")
+            raw.execute("SET LOCAL max_parallel_workers_per_gather = 0")
+            if self._unsettled:
+                # Rows change too fast for the planner's statistics: it would read from end to end, as the first time.
+                raw.execute("SET LOCAL enable_seqscan = off")
             bounds = {"known": known, "unsettled": self._unsettled, "span": self._span}
             rows = raw.execute(_LOOK, bounds).fetchall()
         self._unsettled, first, *_ = rows[0]

@@ -24,7 +24,10 @@ LOOK_SECONDS = 1.0
 """Between two looks; longer where looking takes long, so that it never takes more than a twentieth of the time."""
 
 PATIENCE_SECONDS = 5
-"""How long a look may take; a table that is locked for longer is looked at another time."""
+"""How long a locked table is waited for; then it is looked at another time."""
+
+LONGEST_LOOK_SECONDS = 20
+"""How long a look may take: the first, at a start with a backlog of millions of rows, takes seconds."""
 
 FORGET_SECONDS = 600.0
 
@@ -70,7 +73,8 @@ class Pressure:
             return f"The disk has {free:,.0f} MB left, less than the {self._settings.disk_reserve_mb} MB kept free"
         try:
             with pool.begin() as connection:
-                connection.execute(text(f"SET LOCAL statement_timeout = '{PATIENCE_SECONDS}s'"))
+                connection.execute(text(f"SET LOCAL lock_timeout = '{PATIENCE_SECONDS}s'"))
+                connection.execute(text(f"SET LOCAL statement_timeout = '{LONGEST_LOOK_SECONDS}s'"))
                 calls, size = self._backlog.look(connection)
                 if time.monotonic() - self._forgot_at > FORGET_SECONDS:
                     door.forget(connection, self._clock.now())
