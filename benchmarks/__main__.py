@@ -1,6 +1,7 @@
-"""Runs a benchmark: `python -m benchmarks NAME [--json] [--size N]`.
+"""Runs a benchmark: `python -m benchmarks NAME [--json] [--size N] [--rate N]`.
 
-A benchmark is a module here with `run(size: int) -> list[Result]` and `SIZE`, its default input size.
+A benchmark is a module here with `run(size: int) -> list[Result]` and `SIZE`, its default input size; one that has a
+default `RATE` too is run at a rate, `run(size, rate)`.
 """
 
 import argparse
@@ -23,9 +24,13 @@ def main() -> None:
     parser.add_argument("name", choices=NAMES)
     parser.add_argument("--json", action="store_true", help="print JSON, not a table")
     parser.add_argument("--size", type=int, help="input size; each benchmark has its default")
+    parser.add_argument("--rate", type=float, help="events a second, of a benchmark that is run at a rate")
     arguments = parser.parse_args()
     module = importlib.import_module(f"benchmarks.{arguments.name}")
-    results: list[Result] = module.run(arguments.size or module.SIZE)
+    if arguments.rate and not hasattr(module, "RATE"):
+        parser.error(f"{arguments.name} is not run at a rate; leave --rate out")
+    given = [arguments.size or module.SIZE, *([arguments.rate or module.RATE] if hasattr(module, "RATE") else [])]
+    results: list[Result] = module.run(*given)
     machine = {"cores": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
     if arguments.json:
         print(json.dumps([{**dataclasses.asdict(r), **machine, "versions": _versions(r)} for r in results], indent=1))
