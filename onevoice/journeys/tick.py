@@ -158,8 +158,10 @@ def _apart(warehouse: Warehouse, journeys: Sequence[Laid], everybody: Crowd) -> 
         yield everybody, journeys
         return
     alone = _crowd(warehouse, warehouse.stage("due_in_one", _others(everybody.table, several)))
-    yield alone, _there(journeys, alone)
-    crowd = _crowd(warehouse, warehouse.stage("due_again", _those(everybody.table, several)))
+    crowd = everybody
+    if alone.due:
+        yield alone, _there(journeys, alone)
+        crowd = _crowd(warehouse, warehouse.stage("due_again", _those(everybody.table, several)))
     for journey in _there(journeys, crowd):
         here = {spot: n for spot, n in crowd.due.items() if spot[:2] == (journey.name, journey.version)}
         yield Crowd(crowd.table, here, crowd.since, is_whole=False), [journey]
@@ -260,7 +262,8 @@ def _next(journey: Laid, left: Iterator[Node], crowds: list[Crowd]) -> Node | No
 
 
 def _together(heads: Sequence[Place], crowds: list[Crowd]) -> Iterator[tuple[Hashable | None, list[Place]]]:
-    """The places by what they have in common; None and one place where it has nothing in common with another."""
+    """The places by what they have in common, one alone too: what was compiled for others is ready for it. None and one
+    place where it can have nothing in common with another, or where so many are that constants pay."""
     found: dict[Hashable, list[Place]] = {}
     for journey, node in heads:
         spot = _spot(journey, node)
@@ -269,8 +272,7 @@ def _together(heads: Sequence[Place], crowds: list[Crowd]) -> Iterator[tuple[Has
             yield None, [(journey, node)]
         else:
             found.setdefault(alike, []).append((journey, node))
-    for alike, places in found.items():
-        yield (alike if len(places) > 1 else None), places
+    yield from found.items()
 
 
 def _gather(warehouse: Warehouse, places: Sequence[Place], alike: Hashable | None, crowds: Sequence[Crowd]) -> ir.Table:
