@@ -49,7 +49,7 @@ POLL_SECONDS = 0.2
 """How often an idle worker looks into the queue."""
 
 LEASE_SECONDS = 0.1
-"""How soon after a lease another may be for less than half of what is in flight: each costs a commit."""
+"""How soon after a lease another may be for less than a third of what may be in flight: each costs a commit."""
 
 GROUP_SECONDS = 0.05
 """How long outcomes are gathered, so that many are settled by one commit."""
@@ -198,7 +198,7 @@ class Worker:
         channels, most = self._desk.channels, self._settings.in_flight
         kept = most // (2 * len(channels)) if channels else 0
         each, here = most - kept * (len(channels) - 1), Counter(self._unsettled.values())
-        least = max(1, each // 2) if time.monotonic() - self._leased_at < LEASE_SECONDS else 1
+        least = max(1, each // 3) if time.monotonic() - self._leased_at < LEASE_SECONDS else 1
         free = most - len(self._unsettled)
         left = {channel: min(free, each - here[channel]) for channel in channels}
         return {channel: count for channel, count in left.items() if count >= least}
