@@ -26,7 +26,7 @@ from onevoice.journeys.entries import BY_EVENT
 from onevoice.journeys.figures import figures
 from onevoice.journeys.steps.split import Split
 from onevoice.journeys.variables import variables_for
-from onevoice.kernel.clock import aware
+from onevoice.kernel.clock import aware, naive
 from onevoice.kernel.errors import ConfigurationError
 from onevoice.privacy import retention
 from onevoice.privacy.access import collected
@@ -300,7 +300,7 @@ def habits(warehouse: Warehouse, now: datetime, customer_id: int, channels: list
     """See journeys.best: the customer's channels, the best first, and their best hour, with the figures."""
     one = warehouse.stage("asked_for", pa.table({"customer_id": pa.array([customer_id], pa.int64())}))
     ranks = warehouse.rows(best.ranked(warehouse, one, channels, now).order_by("rank"))
-    hour = warehouse.rows(best.best_hours(warehouse, one, now))
+    hour = warehouse.rows(best.best_hours(warehouse, one, ibis.timestamp(naive(now))))
     return {"channels": ranks, "hour": hour[0] if hour else None}
 
 

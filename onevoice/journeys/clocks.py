@@ -79,7 +79,7 @@ def _until_clock(turn: Turn, here: ir.Table, asked: Until) -> ir.Table:
 def _until_best_hour(turn: Turn, here: ir.Table, asked: Until) -> ir.Table:
     warehouse = turn.warehouse
     profiles = warehouse.table(PROFILES).select("customer_id", "time_zone")
-    hours = best_hours(warehouse, here, turn.now).left_join(profiles, "customer_id").drop("customer_id_right")
+    hours = best_hours(warehouse, here, turn.at).left_join(profiles, "customer_id").drop("customer_id_right")
     mine = warehouse.stage("best_hours", hours.select("customer_id", "hour", time_zone=hours.time_zone.fill_null("")))
     pairs = warehouse.rows(mine.select("hour", "time_zone").distinct())
     ends = [naive(next_at(turn.now, time(pair["hour"]), zone_of(pair["time_zone"]), asked.on)) for pair in pairs]

@@ -118,4 +118,16 @@ HOUR_HABITS = Facts(
     ("customer_id",),
 )
 
-TABLES = (ENROLMENTS, DECISIONS, PASSAGES, EFFECTS, CHANNEL_HABITS, LIKE_HABITS, HOUR_HABITS)
+CHANNEL_WORTH = Facts(
+    "channel_worth",  # what a message costs by channel and country, and what an action is worth (worth.py)
+    {
+        "channel": "!string",  # empty: a row that is there for the worth alone
+        "country": "!string",  # ISO 3166; `else`: everywhere else
+        "price": "!float64",
+        "worth": "!float64",  # of an action on any channel, in the shop's currency; the same in every row
+        "learned_at": "!timestamp(6)",
+    },
+    ("channel", "country"),
+)
+
+TABLES = (ENROLMENTS, DECISIONS, PASSAGES, EFFECTS, CHANNEL_HABITS, LIKE_HABITS, HOUR_HABITS, CHANNEL_WORTH)

@@ -18,7 +18,9 @@ from onevoice.catalog.facts import ORDERS
 from onevoice.catalog.orders import counted
 from onevoice.customers.facts import PROFILES
 from onevoice.delivery.facts import MESSAGES
-from onevoice.journeys.facts import CHANNEL_HABITS, HOUR_HABITS, LIKE_HABITS
+from onevoice.journeys import worth
+from onevoice.journeys.facts import CHANNEL_HABITS, CHANNEL_WORTH, HOUR_HABITS, LIKE_HABITS
+from onevoice.journeys.keeping import later
 from onevoice.kernel.clock import naive, time_zone
 from onevoice.warehouse import Facts, Warehouse
 
@@ -55,9 +57,10 @@ def learn(warehouse: Warehouse, now: datetime, messages: ir.Table | None = None)
     `messages` are those it is learned from, where not from all of the warehouse's.
     """
     sent = warehouse.table(MESSAGES) if messages is None else messages
-    likes = warehouse.stage("likes", alike(warehouse, now))
+    likes = warehouse.stage("likes", alike(warehouse, ibis.timestamp(naive(now))))
     _learn_channels(warehouse, sent, likes, now)
     _learn_hours(warehouse, sent, likes, now)
+    _renew(warehouse, CHANNEL_WORTH, warehouse.stage("learned_worth", worth.learned(warehouse, now)))
 
 
 def learn_daily(
@@ -72,13 +75,18 @@ def learn_daily(
     return True
 
 
-def alike(warehouse: Warehouse, now: datetime) -> ir.Table:
-    """customer_id, alike: such as `IT quarter`, people of Italy whose last order is one to three months ago."""
-    orders = counted(warehouse.table(ORDERS)).filter(ibis._.ordered_at <= ibis.timestamp(naive(now)))
+def alike(warehouse: Warehouse, at: ir.TimestampValue, among: ir.Table | None = None) -> ir.Table:
+    """customer_id, alike: such as `IT quarter`, people of Italy whose last order is one to three months ago.
+
+    Of everybody, or of the customers of `among`.
+    """
+    orders, profiles = counted(warehouse.table(ORDERS)), warehouse.table(PROFILES)
+    if among is not None:
+        orders, profiles = orders.semi_join(among, "customer_id"), profiles.semi_join(among, "customer_id")
+    orders = orders.filter(orders.ordered_at <= at)
     last = orders.group_by("customer_id").aggregate(last_at=orders.ordered_at.max())
-    profiles = warehouse.table(PROFILES)
     rows = profiles.select("customer_id", "country").left_join(last, "customer_id").drop("customer_id_right")
-    bands = [(rows.last_at > ibis.timestamp(naive(now - timedelta(days=days))), band) for days, band in BANDS]
+    bands = [(rows.last_at > later(at, -timedelta(days=days)), band) for days, band in BANDS]
     band = ibis.cases((rows.last_at.isnull(), "never"), *bands, else_="older")
     return rows.select("customer_id", alike=ibis.coalesce(rows.country, "") + " " + band)
 

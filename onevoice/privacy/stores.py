@@ -33,6 +33,7 @@ WAREHOUSE_IMPERSONAL = {
     "watermarks": "how far readers have come",
     "segment_states": "when segments were computed",
     "like_habits": "rates of groups of people",
+    "channel_worth": "prices by channel and country",
     "suppressions": "salted hashes, which must outlive the customer",
 }
 

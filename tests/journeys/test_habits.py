@@ -11,12 +11,13 @@ import ibis
 import pytest
 
 from onevoice.delivery.facts import MESSAGES
-from onevoice.journeys.best import Prices, best_hours, ranked, worth_of_action
+from onevoice.journeys.best import best_hours, ranked
 from onevoice.journeys.document import parse, written
 from onevoice.journeys.facts import CHANNEL_HABITS, HOUR_HABITS, LIKE_HABITS
 from onevoice.journeys.habits import HALF_LIFE_DAYS, LIKE_STRENGTH, STRONG, WEAK, learn, learn_daily
 from onevoice.journeys.service import SavedJourney
 from onevoice.journeys.tick import tick
+from onevoice.journeys.worth import Prices, known, worth_of_action
 from onevoice.kernel.clock import naive
 from onevoice.kernel.errors import InvalidInput
 from onevoice.warehouse import Warehouse
@@ -57,9 +58,9 @@ def everybody(store: Warehouse) -> ibis.Table:
     return store.table(MESSAGES).select("customer_id").distinct()
 
 
-def choice(store: Warehouse, prices: Prices | None = None, worth: float | None = 1.0) -> dict[int, list[str]]:
+def choice(store: Warehouse, prices: Prices | None = None) -> dict[int, list[str]]:
     """Each customer's channels, the best first."""
-    rows = store.rows(ranked(store, everybody(store), ["email", "push", "sms"], NOW, prices, worth))
+    rows = store.rows(ranked(store, everybody(store), ["email", "push", "sms"], NOW, prices))
     found: dict[int, list[str]] = defaultdict(list)
     for row in sorted(rows, key=lambda row: row["rank"]):
         found[row["customer_id"]].append(row["channel"])
@@ -120,8 +121,8 @@ def test_the_channel_on_which_a_person_answers_comes_first(store: Warehouse) -> 
     found = choice(store)
     assert (found[1][0], found[2][0]) == ("sms", "email")
     assert found[3] == ["email", "sms", "push"]  # as the others do; of equal ones the journey's order
-    # An action worth little does not pay for an SMS, whoever answers on it.
-    assert choice(store, PRICES, worth=0.03)[1][-1] == "sms"
+    # An action is worth 1 as long as nobody has ordered after one: less than such an SMS costs, whoever answers on it.
+    assert choice(store, {**PRICES, "sms": 1.5})[1][-1] == "sms"
 
 
 def test_before_anything_is_learned_the_cheapest_comes_first(store: Warehouse) -> None:
@@ -152,6 +153,7 @@ def test_the_price_is_what_was_paid_where_nobody_says_it(store: Warehouse) -> No
         message(3, 3, "sms", NOW - timedelta(days=99), cost=Decimal(5)),  # too long ago
         message(4, 3, "email", NOW),
     )
+    learn(store, NOW)
     rows = store.rows(ranked(store, everybody(store), ["sms", "email"], NOW))
     assert {(row["customer_id"], row["channel"]): row["price"] for row in rows} == {
         (who, channel): pytest.approx(price) for who in (1, 2, 3) for channel, price in (("sms", 0.06), ("email", 0.0))
@@ -167,6 +169,11 @@ def test_what_an_action_is_worth_is_what_was_ordered_after_it(store: Warehouse) 
     order(store, 1, at + timedelta(days=1))
     order(store, 2, at + timedelta(days=9))  # too late to be put down to it
     assert worth_of_action(store, NOW) == pytest.approx(2 * 10 / 4)  # two messages were clicked before that order
+    assert known(store)[0] == 1.0  # until it is learned
+    learn(store, NOW)
+    assert known(store)[0] == pytest.approx(5)
+    (row, _) = store.rows(ranked(store, everybody(store), ["email"], NOW))
+    assert row["worth"] == pytest.approx(5)
 
 
 def test_the_best_hour_is_by_the_persons_own_clock_on_both_sides_of_summer_time(store: Warehouse) -> None:
@@ -183,7 +190,9 @@ def test_the_best_hour_is_by_the_persons_own_clock_on_both_sides_of_summer_time(
     add(store, MESSAGES, *rows)
     now = datetime(2026, 3, 2, tzinfo=UTC)
     learn(store, now)
-    found = {row["customer_id"]: row for row in store.rows(best_hours(store, everybody(store), now))}
+    found = {
+        row["customer_id"]: row for row in store.rows(best_hours(store, everybody(store), ibis.timestamp(naive(now))))
+    }
     assert [found[who]["hour"] for who in (1, 2, 3)] == [18, 18, 18]  # the third as their like do
     assert found[1]["share"] > found[3]["share"] and found[3]["active"] == 0
 
@@ -202,7 +211,7 @@ def test_of_hours_nobody_has_shown_the_first_of_the_day_is_taken(store: Warehous
     customer(store, 1)
     add(store, MESSAGES, message(1, 1, "email", NOW))
     learn(store, NOW)
-    assert [row["hour"] for row in store.rows(best_hours(store, everybody(store), NOW))] == [8]
+    assert [row["hour"] for row in store.rows(best_hours(store, everybody(store), ibis.timestamp(naive(NOW))))] == [8]
     assert store.count(store.table(HOUR_HABITS)) == 1
 
 

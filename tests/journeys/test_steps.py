@@ -289,14 +289,14 @@ def test_a_cascade_of_the_best_order_tries_each_channel_once_as_each_person_like
 ) -> None:
     customer(duck, 1, 2)
 
-    def likes(store: Warehouse, people: Any, channels: Any, now: datetime, prices: Any) -> Any:
+    def likes(store: Warehouse, people: Any, held: Any, at: Any) -> Any:
         listed = [("email", 0), ("push", 1)]
         rows = [(1, channel, rank) for channel, rank in listed] + [(2, channel, 1 - rank) for channel, rank in listed]
         columns = list(zip(*rows, strict=True))
         table = {"customer_id": pa.array(columns[0]), "channel": list(columns[1]), "rank": pa.array(columns[2])}
         return store.stage("likes", pa.table(table))
 
-    monkeypatch.setattr(cascades, "ranked", likes)
+    monkeypatch.setattr(cascades, "ranks", likes)
     channels = [{**SEND, "wait": "1 day"}, {**PUSH, "wait": "1 day"}]
     live = walk({"id": "c", "cascade": {"channels": channels, "order": "best"}})
     tick(duck, [live], NOW)

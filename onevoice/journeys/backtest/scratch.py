@@ -38,7 +38,7 @@ AS_TODAY = frozenset(
 OWN = frozenset(
     (
         *("segment_members", "segment_states", "enrolments", "decisions", "watermarks"),
-        *("order_events", "order_event_lines", "channel_habits", "like_habits", "hour_habits"),
+        *("order_events", "order_event_lines", "channel_habits", "like_habits", "hour_habits", "channel_worth"),
         *("passages", "effects"),
     )
 )

@@ -1,6 +1,7 @@
 """`cascade`: channels one after the other until the person has reacted, as one step."""
 
 from collections.abc import Hashable
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import ibis
@@ -12,13 +13,14 @@ from onevoice.catalog.facts import ORDERS
 from onevoice.catalog.orders import made
 from onevoice.delivery.facts import MESSAGES
 from onevoice.events.facts import EVENTS
-from onevoice.journeys.best import ELSEWHERE, Prices, ranked
+from onevoice.journeys.best import priced, ranks
 from onevoice.journeys.facts import DECISIONS
 from onevoice.journeys.keeping import passes
 from onevoice.journeys.matching import REPLIED, matching
 from onevoice.journeys.spans import Name, duration
 from onevoice.journeys.steps.kind import Layout, Node, Step, StepKind
 from onevoice.journeys.steps.send import Send, alike, rested, told
+from onevoice.journeys.worth import ELSEWHERE, Prices
 from onevoice.kernel.errors import InvalidInput
 from onevoice.segments.conditions.values import Where, check_where
 
@@ -101,7 +103,28 @@ def _best(turn: "Turn", here: ir.Table, reacted: ir.Table | None) -> ir.Table:
     from onevoice.journeys.contact import contacted, moved
 
     warehouse, sends = turn.warehouse, turn.node.asked.channels
-    ranks = ranked(warehouse, here, [send.channel for send in sends], turn.now, turn.node.asked.prices)
+    held = priced(warehouse, [send.channel for send in sends], turn.node.asked.prices)
+    chosen = warehouse.stage("chosen_channels", turn.remembered("chosen", lambda: _chosen(turn, here, held)))
+    counts = turn.remembered("counts", lambda: chosen.group_by("channel").aggregate(n=chosen.count()))
+    used = {row["channel"] for row in warehouse.rows(counts)}
+    parts = []
+    for number, send in enumerate(sends):
+        if send.channel in used:
+            name, some = f"decided_{number}", f"best_{number}"
+            on_it = turn.remembered(some, partial(_on, here, chosen, send.channel))
+            decided = contacted(turn, warehouse.stage(some, on_it), send, reacted, name)
+            parts.append(moved(turn, decided, send.wait, name))
+    return ibis.union(*parts) if len(parts) > 1 else parts[0]
+
+
+def _on(here: ir.Table, chosen: ir.Table, channel: str) -> ir.Table:
+    return here.semi_join(chosen.filter(chosen.channel == channel), "enrolment_id")
+
+
+def _chosen(turn: "Turn", here: ir.Table, held: ir.Table) -> ir.Table:
+    """enrolment_id, channel: of each here the best they were not tried on."""
+    warehouse = turn.warehouse
+    best = ranks(warehouse, here, held, turn.at)
     decisions = warehouse.table(DECISIONS)
     before = [f"{turn.node.step}/{place}" for place in range(int(turn.node.part))]
     tried = decisions.filter(decisions.journey == turn.journey.name, decisions.step.isin(before))
@@ -111,19 +134,11 @@ def _best(turn: "Turn", here: ir.Table, reacted: ir.Table | None) -> ir.Table:
     tried = tried.semi_join(passing, ["enrolment_id", "passes"]).select("enrolment_id", "channel").distinct()
     open_ = (
         here.select("enrolment_id", "customer_id")
-        .join(ranks, "customer_id")
+        .join(best, "customer_id")
         .anti_join(tried, ["enrolment_id", "channel"])
     )
     first = open_.mutate(place=ibis.row_number().over(group_by="enrolment_id", order_by=[open_["rank"], open_.channel]))
-    chosen = warehouse.stage("chosen_channels", first.filter(first.place == 0).select("enrolment_id", "channel"))
-    parts = []
-    for number, send in enumerate(sends):
-        on_it = here.semi_join(chosen.filter(chosen.channel == send.channel), "enrolment_id")
-        some = warehouse.stage(f"best_{number}", on_it)
-        if warehouse.count(some):
-            name = f"decided_{number}"
-            parts.append(moved(turn, contacted(turn, some, send, reacted, name), send.wait, name))
-    return ibis.union(*parts) if len(parts) > 1 else parts[0]
+    return first.filter(first.place == 0).select("enrolment_id", "channel")
 
 
 def _reacted(turn: "Turn", here: ir.Table, place: int) -> ir.Table:
