@@ -5,7 +5,8 @@ has not been, and a second one at the same time finds nobody due.
 
 Its parts, in this order: who comes in (enrolment.py), who goes out early (leaving.py), for whom what they waited for
 has happened (listening.py), and the walk: node by node in the graph's order, so that who finishes one node is at the
-next in the same tick. What a step does is in steps/, one file per kind.
+next in the same tick, and nodes of several journeys that are alike at once. What a step does is in steps/, one file
+per kind.
 """
 
 from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
