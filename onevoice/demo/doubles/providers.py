@@ -72,7 +72,8 @@ class _Post:
 
 
 class Providers:
-    """The double's state and its HTTP application. `received` counts messages taken by our id."""
+    """The double's state and its HTTP application. `received` counts messages taken by our id; one that found no handset
+    and is rightly sent once more counts once."""
 
     def __init__(
         self, *, push_webhook: str = "", clock: Clock | None = None, seed: int = 1, manners: Manners = Manners()
@@ -92,6 +93,7 @@ class Providers:
         self._waiting: list[_Post] = []
         self._posting = 0
         self._pushed: dict[str, str] = {}
+        self._unreached: set[str] = set()  # whose last try found no handset
 
     # -- what providers answer
 
@@ -112,7 +114,8 @@ class Providers:
         sid = "SM" + fact_id("sms", ours, to, len(self.taken)).hex
         self._take(Taken(ours, "sms", to, {"text": text}, sid, self.clock.now()))
         if callback:
-            self._plan_sms(callback, sid, to)
+            if self._plan_sms(callback, sid, to) == "undelivered":
+                self._unreached.add(ours)
         parts = len(smsutil.split(text).parts)
         return JSONResponse({"sid": sid, "status": "queued", "to": to, "num_segments": str(parts)}, 201)
 
@@ -155,7 +158,10 @@ class Providers:
 
     def _take(self, taken: Taken) -> None:
         self.taken.append(taken)
-        self.received[taken.id or taken.provider_id] += 1
+        if taken.id in self._unreached:
+            self._unreached.discard(taken.id)
+        else:
+            self.received[taken.id or taken.provider_id] += 1
 
     # -- what they tell later
 
@@ -163,7 +169,7 @@ class Providers:
         """Lets the gateway report that a push message was opened."""
         self._plan_event(GatewayEvent(UUID(message_id), "opened", self.clock.now(), fact_id("opened", message_id).hex))
 
-    def _plan_sms(self, callback: str, sid: str, to: str) -> None:
+    def _plan_sms(self, callback: str, sid: str, to: str) -> str:
         random = Random(f"{self.seed}:{to}:{callback}")  # noqa: S311 - data, not secrets
         last = "undelivered" if random.random() < self.manners.fails else "delivered"
         for status in self._sequence(random, "sent", last):
@@ -171,6 +177,7 @@ class Providers:
             if status[0] == "undelivered":
                 form["ErrorCode"] = "30003"
             self._waiting.append(_Post(status[1], callback, urlencode(form).encode(), "sms"))
+        return last
 
     def _plan_push(self, message_id: str) -> None:
         random = Random(f"{self.seed}:{message_id}")  # noqa: S311
