@@ -247,9 +247,10 @@ LEASED = ", ".join("message.id" if name == "id" else name for name in Leased._fi
 
 
 def settle(connection: Connection, worker: str, settlements: Sequence[Settlement], now: datetime) -> set[UUID]:
-    """Writes what became of the worker's attempts; returns the messages that were still its own to settle.
+    """Writes what became of the worker's attempts; returns the messages of which its word is to be told.
 
-    A message that was given up as in doubt meanwhile is put right; one that was queued again is not touched.
+    A message that was given up as in doubt meanwhile is put right; one that was queued again is not touched, but where
+    that was by a callback about this very attempt, which overtook the worker's word, the word is still to be told.
     """
     with driver(connection) as raw:
         done = raw.execute(
@@ -293,7 +294,17 @@ def settle(connection: Connection, worker: str, settlements: Sequence[Settlement
         )
         if done.rowcount == len(settlements):
             return {row.id for row in settlements}
-        return {row[0] for row in done.fetchall()}
+        own = {row[0] for row in done.fetchall()}
+        others = [row for row in settlements if row.provider_id and row.id not in own]
+        overtaken = raw.execute(
+            """
+            SELECT message.id FROM message
+            JOIN unnest(%s::uuid[], %s::text[]) AS told (id, provider_id) USING (id, provider_id)
+            WHERE message.state = 'queued'
+            """,
+            ([row.id for row in others], [row.provider_id for row in others]),
+        )
+        return own | {row[0] for row in overtaken.fetchall()}
 
 
 def beat(connection: Connection, worker: str) -> None:

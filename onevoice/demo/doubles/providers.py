@@ -72,8 +72,8 @@ class _Post:
 
 
 class Providers:
-    """The double's state and its HTTP application. `received` counts messages taken by our id; one that found no handset
-    and is rightly sent once more counts once."""
+    """The double's state and its HTTP application. `received` counts messages taken by our id; one that found no
+    handset and is rightly sent once more counts once."""
 
     def __init__(
         self, *, push_webhook: str = "", clock: Clock | None = None, seed: int = 1, manners: Manners = Manners()
@@ -113,9 +113,8 @@ class Providers:
         ours = parse_qs(urlsplit(callback).query).get("message", [""])[0]
         sid = "SM" + fact_id("sms", ours, to, len(self.taken)).hex
         self._take(Taken(ours, "sms", to, {"text": text}, sid, self.clock.now()))
-        if callback:
-            if self._plan_sms(callback, sid, to) == "undelivered":
-                self._unreached.add(ours)
+        if callback and self._plan_sms(callback, sid, to) == "undelivered":
+            self._unreached.add(ours)
         parts = len(smsutil.split(text).parts)
         return JSONResponse({"sid": sid, "status": "queued", "to": to, "num_segments": str(parts)}, 201)
 
