@@ -12,9 +12,9 @@ from liquid import Environment
 
 from onevoice.api.access import database, engine_client, is_allowed
 from onevoice.api.template_words import WORDS
-from onevoice.api.templates import variables_of
 from onevoice.content import checks, preview, templates
 from onevoice.delivery.launching import circumstances
+from onevoice.engine.personal import variables_of
 from onevoice.journeys import service
 from onevoice.journeys.entries import BY_EVENT
 from onevoice.journeys.launching import used

@@ -9,12 +9,11 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from onevoice.api.access import Ask, Database, Now
-from onevoice.content import checks, parts, preview, reach, sample, standard_blocks, templates
+from onevoice.content import checks, parts, preview, reach, standard_blocks, templates
 from onevoice.content.checks import Finding
 from onevoice.delivery import trial
 from onevoice.delivery.launching import circumstances
-from onevoice.engine.client import EngineClient
-from onevoice.journeys import service as journeys
+from onevoice.engine.personal import variables_of
 from onevoice.kernel.errors import NotFound
 
 router = APIRouter(tags=["content"])
@@ -235,20 +234,6 @@ def part_saved(database: Database, now: Now, kind: Kind, name: PartName, body: D
     with database.begin() as connection:
         version, changed = templates.save_part(connection, document, now)
     return Saved(name=name, version=version, changed=changed)
-
-
-def variables_of(
-    ask: EngineClient, database: Any, customer_id: int | None, locale: str, journey: str = ""
-) -> tuple[dict[str, Any], str]:
-    """A customer's variables, or typical ones, and the locale: the one wished for, else the customer's."""
-    if customer_id is None:
-        return sample.VARIABLES, locale or "en"
-    with database.connect() as connection:
-        plain = journeys.get(connection, journey).plain if journey else None
-    found = ask.ask("variables", customer_ids=[customer_id], journey=plain).get(str(customer_id))
-    if found is None:
-        raise NotFound(f"There is no customer {customer_id}; it may have been merged: search by an identifier")
-    return found, locale or found["customer"]["locale"]
 
 
 def finding_row(one: Finding, locale: str) -> FindingRow:

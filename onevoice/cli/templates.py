@@ -147,10 +147,12 @@ def previewed(
     """The text of each channel; the HTML with --json."""
     from onevoice import database
     from onevoice.content import preview, templates
+    from onevoice.engine.client import EngineClient
+    from onevoice.engine.personal import variables_of
 
     found = settings(data_dir)
-    variables, wished = _variables(found, customer, locale, journey)
     with database.opened(found) as pool, pool.connect() as connection:
+        variables, wished = variables_of(EngineClient(found), pool, customer, locale, journey)
         seen = preview.preview(templates.get(connection, name), variables, wished, channel)
     if as_json:
         typer.echo(json.dumps(seen, indent=1, ensure_ascii=False))
@@ -181,10 +183,12 @@ def tested(
     from onevoice import database
     from onevoice.content import templates
     from onevoice.delivery import trial
+    from onevoice.engine.client import EngineClient
+    from onevoice.engine.personal import variables_of
 
     found = settings(data_dir)
-    variables, wished = _variables(found, customer, locale, journey)
     with database.opened(found) as pool, pool.begin() as connection:
+        variables, wished = variables_of(EngineClient(found), pool, customer, locale, journey)
         message_id = trial.send_test(
             connection,
             templates.get(connection, name),
@@ -234,20 +238,3 @@ def removed(channel: Channel, address: Address, data_dir: DataDir = None) -> Non
     with database.opened(settings(data_dir)) as pool, pool.begin() as connection:
         trial.remove_recipient(connection, channel, address)
     typer.echo(f"Tests go to {address} no more. Undo: onevoice template test-list add {channel} {address}")
-
-
-def _variables(found: Any, customer: int | None, locale: str, journey: str) -> tuple[dict[str, Any], str]:
-    from onevoice import database
-    from onevoice.content import sample
-    from onevoice.engine.client import EngineClient
-    from onevoice.journeys import service
-    from onevoice.kernel.errors import NotFound
-
-    if customer is None:
-        return sample.VARIABLES, locale or "en"
-    with database.opened(found) as pool, pool.connect() as connection:
-        plain = service.get(connection, journey).plain if journey else None
-    answer = EngineClient(found).ask("variables", customer_ids=[customer], journey=plain).get(str(customer))
-    if answer is None:
-        raise NotFound(f"There is no customer {customer}; it may have been merged: search by an identifier")
-    return answer, locale or answer["customer"]["locale"]

@@ -239,9 +239,8 @@ def _take_messages_along(connection: Connection, name: str, before: str, after: 
     """
     scope = Scope(journey=name)
     if after in OVER and before not in OVER:
-        connection.execute(
-            select(func.pg_advisory_xact_lock_shared(_STOPPING))
-        )  # before the hold is placed: see `over`
+        # Before the hold is placed: see `over`.
+        connection.execute(select(func.pg_advisory_xact_lock_shared(_STOPPING)))
     if before == "paused" != after:
         holds.lift(connection, scope, strict=False)
     if after == "paused" != before:
