@@ -147,19 +147,31 @@ class Scene:
         return True
 
     def kill_in_flight(self) -> bool:
-        """Kills the worker when an e-mail is between it and its provider: it stands still while that is looked up."""
+        """Kills the worker when an e-mail is between it and its provider, however slow PostgreSQL is just then."""
         deadline = time.monotonic() + 60
         while True:
             process = found(self.server.pid, "deliver")
             if process is not None:
                 process.suspend()
-                time.sleep(0.1)  # what it had told PostgreSQL already is through
-                if self.rows("SELECT FROM message WHERE state = 'sending' AND channel = 'email'"):
+                if self.in_flight_for_good():
                     process.kill()
                     return True
                 process.resume()
             assert time.monotonic() < deadline, "nothing is in flight"
             time.sleep(0.05)
+
+    def in_flight_for_good(self) -> bool:
+        """Whether a worker that stands still has an e-mail out; waits till every commit under way is through."""
+        try:
+            with psycopg.connect(database.url(self.settings)) as connection:
+                connection.execute("SET LOCAL lock_timeout = '1s'")
+                connection.execute("LOCK TABLE message IN SHARE MODE")
+                row = connection.execute(
+                    "SELECT FROM message WHERE state = 'sending' AND channel = 'email' LIMIT 1"
+                ).fetchone()
+        except psycopg.errors.LockNotAvailable:  # the worker stands still within a transaction
+            return False
+        return row is not None
 
     def quicken(self) -> None:
         """From now on the providers answer at once."""
