@@ -16,8 +16,10 @@ from scipy.sparse.csgraph import connected_components
 
 from benchmarks.result import Result
 from onevoice import database, warehouse
+from onevoice.customers.arrivals import Link
 from onevoice.customers.facts import IDENTIFIERS, IDENTITY_LINKS
-from onevoice.customers.identity import ANONYMOUS, USER, Identifier, Link, resolve
+from onevoice.customers.identifiers import ANONYMOUS, USER, Identifier
+from onevoice.customers.identity import resolve
 from onevoice.customers.publish import publish
 from onevoice.engine.load import BATCH, PROJECTED, TABLES
 from onevoice.kernel.settings import Settings

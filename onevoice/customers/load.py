@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from onevoice.customers import identity, profiles
 from onevoice.customers.facts import CONSENT_EXPIRIES, CONSENTS, IDENTIFIERS, SUPPRESSIONS
-from onevoice.customers.identity import Identifier
+from onevoice.customers.identifiers import Identifier
 from onevoice.customers.schemas import ConsentEntry, ConsentExpiry, SuppressionEntry
 from onevoice.database.inbox import Entry
 from onevoice.kernel.clock import naive

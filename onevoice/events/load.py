@@ -12,9 +12,9 @@ from functools import lru_cache
 import msgspec
 
 from onevoice.customers import identity, profiles, refusals
+from onevoice.customers.arrivals import Link
 from onevoice.customers.facts import TRAITS
 from onevoice.customers.identifiers import ANONYMOUS, RULES, USER, Identifier, Rules, identifier
-from onevoice.customers.identity import Link
 from onevoice.customers.naming import UNIDENTIFIED, country_of, trust
 from onevoice.customers.refusals import Blocked
 from onevoice.database.inbox import Entry

@@ -14,7 +14,7 @@ import ibis.expr.types as ir
 from onevoice.catalog.facts import ORDER_LINES, ORDERS
 from onevoice.catalog.orders import COUNTED, counted, kept
 from onevoice.customers.facts import IDENTIFIERS, IDENTITY_LINKS, PROFILES
-from onevoice.customers.identity import ANONYMOUS
+from onevoice.customers.identifiers import ANONYMOUS
 from onevoice.delivery.facts import MESSAGE_EVENTS, MESSAGES
 from onevoice.insights.attribution import RULES, last_touch
 from onevoice.journeys.facts import DECISIONS

@@ -28,7 +28,7 @@ from onevoice import database, warehouse
 from onevoice.content import templates
 from onevoice.customers import consent
 from onevoice.customers.consent import Consent
-from onevoice.customers.identity import Identifier
+from onevoice.customers.identifiers import Identifier
 from onevoice.database import inbox
 from onevoice.database.inbox import Entry, Kind
 from onevoice.delivery.facts import MESSAGE_EVENTS, MESSAGES

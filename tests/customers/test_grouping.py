@@ -7,9 +7,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from onevoice.customers.arrivals import Link
 from onevoice.customers.facts import IDENTIFIERS, IDENTITY_WARNINGS, TABLES
 from onevoice.customers.identifiers import Identifier, Rules, rules
-from onevoice.customers.identity import Link, resolve
+from onevoice.customers.identity import resolve
 from onevoice.warehouse import Warehouse, connect
 
 AT = datetime(2026, 1, 1)

@@ -6,8 +6,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from onevoice.customers.arrivals import Link
 from onevoice.customers.facts import IDENTIFIERS, TABLES, TRAITS
-from onevoice.customers.identity import ANONYMOUS, USER, Identifier, Link, resolve
+from onevoice.customers.identifiers import ANONYMOUS, USER, Identifier
+from onevoice.customers.identity import resolve
 from onevoice.warehouse import Warehouse, connect
 
 AT = datetime(2026, 1, 1)

@@ -7,7 +7,7 @@ from typing import Any
 
 from onevoice.catalog.facts import ORDER_LINES, ORDERS
 from onevoice.customers.facts import ADDRESSES, IDENTIFIERS, PROFILES, TRAITS
-from onevoice.customers.identity import Identifier
+from onevoice.customers.identifiers import Identifier
 from onevoice.database.inbox import Entry, Kind
 from onevoice.events.facts import EVENTS
 from onevoice.events.load import load

@@ -17,7 +17,7 @@ from onevoice.content import templates
 from onevoice.customers import consent
 from onevoice.customers.consent import Consent
 from onevoice.customers.facts import IDENTIFIERS
-from onevoice.customers.identity import Identifier
+from onevoice.customers.identifiers import Identifier
 from onevoice.database import inbox
 from onevoice.database.inbox import Entry, Kind
 from onevoice.delivery.models import message

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from onevoice.customers import consent
 from onevoice.customers.consent import Consent
-from onevoice.customers.identity import Identifier
+from onevoice.customers.identifiers import Identifier
 from onevoice.database import inbox
 from onevoice.database.inbox import Entry, Kind
 from onevoice.events import door, plans, quarantine, tracking
