@@ -49,7 +49,7 @@ class Finding:
     channel: str = ""
     locale: str = ""
     seen: Mapping[str, Any] = field(default_factory=dict)
-    template: str = ""
+    template: str = ""  # what it is about: a template, or `segment NAME`
 
     def said(self, locale: str = "en") -> str:
         """The sentence, in one of the five languages."""

@@ -41,6 +41,13 @@ SENTENCES: Mapping[str, Mapping[str, str]] = {
         "id": "{{{{ {variable} }}}} tampil kosong: perjalanan ini tidak dimasuki lewat peristiwa",
         "ar": "{{{{ {variable} }}}} يظهر فارغًا: لا يُدخل إلى هذه الرحلة عبر حدث",
     },
+    "no_segment": {
+        "en": "There is no segment of this name; save it first",
+        "it": "Non c’è un segmento con questo nome: salvalo prima",
+        "ro": "Nu există un segment cu acest nume; salvează-l mai întâi",
+        "id": "Tidak ada segmen dengan nama ini; simpan dahulu",
+        "ar": "لا توجد شريحة بهذا الاسم؛ احفظها أولًا",
+    },
     "missing_for_customers": {
         "en": "{missing} of {customers} customers tried have no {variable}; add `| default: '...'` or an if",
         "it": "{missing} clienti su {customers} provati non hanno {variable}: aggiungi `| default: '...'` o un if",

@@ -1,4 +1,4 @@
-"""Before a journey is launched: the templates it sends are checked, and an error in one of them holds it back."""
+"""Before a journey is launched: what it sends and whom it asks for are checked, and an error holds it back."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -12,12 +12,16 @@ from onevoice.journeys.steps.call import CHANNEL, Call
 from onevoice.journeys.steps.cascade import Cascade
 from onevoice.journeys.steps.send import Send
 from onevoice.kernel.errors import Conflict
+from onevoice.segments import service as segments
 
 
 def findings(connection: Connection, document: Document, told: Circumstances) -> list[Finding]:
-    """The doubts about what a journey would send, errors first."""
+    """The doubts about what a journey would send and the segments it asks about, errors first."""
     told = replace(told, event=document.entry.way in BY_EVENT)
-    found = check_saved(connection, sorted(set(used(document))), told)
+    there = {one.name for one in segments.all_segments(connection)}
+    found = [
+        Finding("error", "no_segment", template=f"segment {name}") for name in sorted(document.segments - there)
+    ] + check_saved(connection, sorted(set(used(document))), told)
     return sorted(found, key=lambda one: one.severity != "error")
 
 

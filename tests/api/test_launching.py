@@ -82,3 +82,14 @@ def test_a_link_in_a_code_lets_in_who_follows_it_and_no_machine_that_looks_at_it
     step(shop)
     rows = shop.engine.warehouse.rows(shop.engine.warehouse.table(ENROLMENTS))
     assert [row["journey"] for row in rows] == ["scan"]
+
+
+def test_a_journey_that_asks_about_a_segment_that_is_not_there_is_held_back_and_names_it(drafts: Shop) -> None:
+    steps = [{"id": "say", "send": {"channel": "sms", "template": "hello"}}]
+    entry = {"left": "nobody-saved-it"}
+    with drafts.engine.database.begin() as connection:
+        journeys.save(connection, journey(name="left", entry=entry, steps=steps, status="draft").definition, NOW)
+    answer = launch(drafts, "left")
+    assert answer.status_code == 409
+    assert "segment nobody-saved-it: There is no segment of this name; save it first" in answer.json()["message"]
+    assert drafts.get("/v1/journeys/left")["status"] == "draft"
